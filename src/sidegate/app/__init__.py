@@ -1,0 +1,1 @@
+"""Builds the objects from settings, starts them, stops them."""

@@ -1,0 +1,1 @@
+"""The admin port (spec 6.6)."""

@@ -1,0 +1,1 @@
+"""Decides: may this credential exercise this authority on this target, now? (spec 1.5 to 1.8)."""

@@ -1,0 +1,1 @@
+"""The vocabulary every other package speaks (spec 1, style 2)."""

@@ -1,0 +1,1 @@
+"""From an HTTP request to (authority, target) (spec 6.2)."""

@@ -1,0 +1,1 @@
+"""Verification: keys, sessions, caches and key sets (spec 3)."""

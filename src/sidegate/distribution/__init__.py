@@ -1,0 +1,1 @@
+"""Where policy snapshots come from (spec 5.1)."""

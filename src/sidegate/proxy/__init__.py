@@ -1,0 +1,1 @@
+"""The data plane: one exchange per request (spec 2)."""

@@ -1,0 +1,1 @@
+"""Clock, tasks, structured log, metrics and loop lag."""
