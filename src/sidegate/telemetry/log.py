@@ -77,6 +77,8 @@ def _names_secret(key: str) -> bool:
 def _mask_value(value: object) -> object:
     if isinstance(value, str):
         return mask_text(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(value)} bytes>"  # may be anything, also a credential
     if isinstance(value, Mapping):
         return {key: MASK if _names_secret(str(key)) else _mask_value(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -91,23 +93,17 @@ def mask_credentials(_logger: object, _method: str, event: EventDict) -> EventDi
     return event
 
 
-def _write_plain(value: object) -> str:
-    """Write what orjson does not know."""
-    if isinstance(value, bytes):
-        return f"<{len(value)} bytes>"  # may be anything, also a credential
-    return str(value)
-
-
 _HEAD: Final = ("at", "level", "part", "event")
 
 
 def _order(_logger: object, _method: str, event: EventDict) -> EventDict:
     """Put first what every line has, so that lines stand below each other."""
-    return {key: event[key] for key in _HEAD if key in event} | event
+    first = {key: event[key] for key in _HEAD if key in event}
+    return {**first, **event}
 
 
 def _render_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
-    return orjson.dumps(event, default=_write_plain, option=orjson.OPT_NON_STR_KEYS).decode()
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _name_library(_logger: object, _method: str, event: EventDict) -> EventDict:
@@ -123,7 +119,7 @@ def _add_exception(_logger: object, _method: str, event: EventDict) -> EventDict
     if error is not None:
         event["error_type"] = type(error).__name__
         event["error"] = str(error)
-        event["trace"] = "".join(traceback.format_exception(error))
+        event["exception"] = "".join(traceback.format_exception(error))
     return event
 
 
@@ -154,7 +150,13 @@ def configure_log(
     if form is LogFormat.JSON:
         renderer = cast("structlog.typing.Processor", _render_json)
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=0, sort_keys=False)
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=out.isatty(),
+            pad_event_to=0,
+            sort_keys=False,
+            timestamp_key="at",
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_NUMBER_OF[level]),
