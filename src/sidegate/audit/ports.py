@@ -1,0 +1,68 @@
+"""What the audit trail asks of the parts around it."""
+
+from typing import Protocol
+
+from sidegate.core.model.value import value
+
+
+class Waiter(Protocol):
+    """Who may go on once a record is in the spool. Called from the event loop, in the order of submission."""
+
+    def recorded(self) -> None:
+        """The record is as durable as configured: the request may be forwarded, the refusal answered."""
+
+    def unrecorded(self) -> None:
+        """The record could not be kept: refuse with 503 ``audit_unavailable``, forward nothing."""
+
+
+class _Nobody:
+    """Waits for nothing."""
+
+    __slots__ = ()
+
+    def recorded(self) -> None:
+        """Nothing waits for the record."""
+
+    def unrecorded(self) -> None:
+        """Nothing waits for the record; the trail counts what it could not keep."""
+
+
+NOBODY: Waiter = _Nobody()
+"""For records after the fact, which nothing can wait for: completions."""
+
+
+@value
+class Batch:
+    """Lines of one sidecar, in order and without gaps, on their way to a sink.
+
+    Attributes:
+        sidecar: Whose they are.
+        first_seq: Of the first record in it; 0 if it holds checkpoints only.
+        last_seq: Of the last record in it; 0 if it holds checkpoints only.
+        records: How many records it holds, checkpoints not counted.
+        data: Whole lines, each with its line feed, byte for byte as spooled.
+    """
+
+    sidecar: str
+    first_seq: int
+    last_seq: int
+    records: int
+    data: bytes
+
+
+class Sink(Protocol):
+    """Where spooled batches go. At least once: after a crash a batch, or a part of it, comes again."""
+
+    @property
+    def name(self) -> str:
+        """Short and stable, ``[a-z0-9-]``: the cursor file is named after it."""
+
+    async def send(self, batch: Batch) -> None:
+        """Keep *batch* for good; returning acknowledges it.
+
+        Raises:
+            DependencyError: Not kept, or not known to be. The same batch is sent again later.
+        """
+
+    async def close(self) -> None:
+        """Let go of what is held open."""
