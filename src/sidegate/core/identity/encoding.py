@@ -1,0 +1,54 @@
+"""JSON and base64url that can be read in one way only (spec 2.4; RFC 7515 section 2, RFC 7519 section 4)."""
+
+import binascii
+import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Final, NoReturn
+
+_BASE64URL: Final = re.compile(rb"[A-Za-z0-9_-]*")
+
+
+def read_object(data: bytes) -> dict[str, object] | None:
+    """Read a JSON object in UTF-8.
+
+    Returns:
+        The object; None when it is not one, repeats a member at any depth, holds ``NaN`` or ``Infinity``, is nested
+        too deeply or is not UTF-8.
+    """
+    try:
+        # Decoded here: given bytes, json.loads would also guess UTF-16 and UTF-32.
+        found = json.loads(data.decode(), object_pairs_hook=_require_distinct, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def decode_base64url(text: bytes) -> bytes | None:
+    """Decode unpadded base64url; None for padding, other characters or unused bits that are not zero.
+
+    RFC 4648 section 3.5 lets a decoder ignore the unused bits: then one token had several spellings.
+    """
+    if _BASE64URL.fullmatch(text) is None:
+        return None
+    try:
+        raw = urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+    except binascii.Error:
+        return None
+    return raw if encode_base64url(raw) == text else None
+
+
+def encode_base64url(raw: bytes) -> bytes:
+    """Encode as base64url without padding."""
+    return urlsafe_b64encode(raw).rstrip(b"=")
+
+
+def _require_distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("an object repeats a member")
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON (RFC 8259 section 6)")
