@@ -50,13 +50,13 @@ MASK: Final = "***"
 _SECRET_WORDS: Final = frozenset(
     {"authorization", "cookie", "credential", "jwt", "passphrase", "password", "passwd", "secret", "token"}
 )
-_SECRET_NAMES: Final = frozenset({"api_key", "private_key", "signing_key", "clear_key"})
+_SECRET_ENDS: Final = ("api_key", "private_key", "signing_key", "clear_key")
 
 # Forms of credentials inside a text (an exception's message, say): an API key (spec 3), a JWT, a scheme with its
 # credentials, and the password of a URL. Bounded repetition only: the text may be hostile.
 _SECRET_TEXT: Final = re.compile(
     r"\bsg_[A-Za-z0-9_\-]{8,}"
-    r"|\beyJ[A-Za-z0-9_\-]{4,}\.[A-Za-z0-9_\-]+(?:\.[A-Za-z0-9_\-]*)?"
+    r"|\beyJ[A-Za-z0-9_\-]{4,}\.[A-Za-z0-9_\-]+(?:\.[A-Za-z0-9_\-]+)?"
     r"|(?<=\bbearer\s)\S+"
     r"|(?<=\bbasic\s)\S+"
     r"|(?<=://)[^\s/@:]{0,256}:[^\s/@]{1,1024}(?=@)",
@@ -71,7 +71,7 @@ def mask_text(text: str) -> str:
 
 def _names_secret(key: str) -> bool:
     name = key.lower().replace("-", "_")
-    return name in _SECRET_NAMES or name.rpartition("_")[2] in _SECRET_WORDS
+    return name.endswith(_SECRET_ENDS) or name.rpartition("_")[2] in _SECRET_WORDS
 
 
 def _mask_value(value: object) -> object:

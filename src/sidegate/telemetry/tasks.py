@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sidegate.telemetry.log import get_log
 
 _log: Final = get_log("tasks")
+
+T = TypeVar("T")
 
 OnFailure = Callable[[str, BaseException], None]
 """Told the name and the exception of a task that failed."""
@@ -31,12 +33,16 @@ class TaskSet:
     def __len__(self) -> int:
         return len(self._running)
 
-    def spawn(self, coro: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
-        """Start *coro* as a task called *name*.
+    def spawn(self, coro: Coroutine[Any, Any, Any], name: str) -> None:
+        """Start *coro* as a task called *name*, for its effects.
 
         Raises:
             RuntimeError: The set is closed. *coro* is closed too, so that nothing warns about it later.
         """
+        _ = self.start(coro, name)
+
+    def start(self, coro: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
+        """Like :meth:`spawn`, for a task that somebody waits for or cancels."""
         if self._closing:
             coro.close()
             raise RuntimeError(f"task `{name}` cannot start: its task set is closed; start it before close()")
