@@ -1,0 +1,211 @@
+"""One account in one organization, in the form in which it is decided (spec 1.3 to 1.5, 7)."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from sidegate.core.model.authority import NO_AUTHORITY
+from sidegate.core.model.decision import Decision, Reason, deny
+from sidegate.core.model.principal import AccountState
+from sidegate.core.model.target import Scope
+from sidegate.core.model.units import UnixMillis
+from sidegate.core.model.value import value
+from sidegate.core.policy.builtin import RoleKind
+from sidegate.core.policy.document import NO_CONDITIONS, BindingEntry, BindingState, DenyEntry
+from sidegate.core.policy.header import SERVICE, CompiledHeader, CompiledRole, DenyTable
+from sidegate.core.policy.requirement import Requirement, requirement_of
+from sidegate.core.policy.table import Entry, Node, ScopeTable, SectionTable
+
+ACCOUNT_INACTIVE: Final = deny(Reason.ACCOUNT_INACTIVE)
+NOT_A_MEMBER: Final = deny(Reason.NOT_A_MEMBER)
+
+
+@value
+class SubjectRecord:
+    """What a policy says about one account alone, its membership included (spec 5.2). Lists are in the order of ids."""
+
+    account: str
+    state: AccountState = AccountState.ACTIVE
+    roles: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    bindings: tuple[BindingEntry, ...] = ()
+    denies: tuple[DenyEntry, ...] = ()
+
+
+class Subject:
+    """A compiled account. Immutable in meaning: what it builds later depends on its parts and *now* alone.
+
+    Attributes:
+        account: ``user:ID`` or ``service:ID``.
+        organization: Where it is a member.
+        header: The rest of the policy it was compiled with.
+        refusal: The deny of check 2, if the account gets no further.
+        roles: The organization roles it holds, in the order of names.
+        denies: All that withhold something from it, links of a chain aside; None when nothing does.
+        sections: What its organization roles give on sections; one entry per role and section.
+        ceiling: What its organization roles allow at most.
+        standing: The grants, when none of them begins or ends at some time; else None, see :meth:`grants`.
+        shadow: The same account under the candidate; None when the candidate does not concern it.
+    """
+
+    __slots__ = (
+        "_bindings",
+        "_grants",
+        "_valid_from",
+        "_valid_until",
+        "account",
+        "ceiling",
+        "denies",
+        "header",
+        "organization",
+        "refusal",
+        "roles",
+        "sections",
+        "shadow",
+        "standing",
+    )
+
+    def __init__(self, header: CompiledHeader, record: SubjectRecord | None, account: str) -> None:
+        self.account = account
+        self.organization = header.organization
+        self.header = header
+        self.shadow: ShadowSubject | None = None
+        self.refusal = _refusal(record)
+        if record is None:
+            record = SubjectRecord(account)
+        is_service = account.startswith(SERVICE)
+        self.roles = tuple(
+            role
+            for name in sorted(set(record.roles))
+            if (role := header.roles.get(name)) is not None and role.role.kind is RoleKind.ORGANIZATION
+        )
+        denies = tuple(_denies_of(header, record))
+        self.denies = DenyTable(denies) if denies else None
+        self.sections = SectionTable(_section_entries(self.roles, is_service=is_service))
+        self.ceiling = Node(
+            Entry(f"role:{held.role.name}", held.role.ceiling, _required(held, is_service=is_service))
+            for held in self.roles
+        )
+        self._bindings: tuple[BindingEntry, ...] = (
+            *record.bindings,
+            *(binding for group in sorted(set(record.groups)) for binding in header.group_bindings.get(group, ())),
+        )
+        self._grants: ScopeTable | None = None
+        self._valid_from: UnixMillis | None = None
+        self._valid_until: UnixMillis | None = None
+        is_timed = any(binding.not_before is not None or binding.not_after is not None for binding in self._bindings)
+        self.standing = None if is_timed else ScopeTable(self._grant_entries(UnixMillis(0)))
+
+    def grants(self, now: UnixMillis) -> ScopeTable:
+        """Return the bindings in force at *now*, implied ones included, by scope.
+
+        They are compiled again when *now* has left the interval in which nothing begins or ends.
+        """
+        if self.standing is not None:
+            return self.standing
+        if (
+            self._grants is None
+            or (self._valid_from is not None and now < self._valid_from)
+            or (self._valid_until is not None and now >= self._valid_until)
+        ):
+            self._grants = self._compile_grants(now)
+        return self._grants
+
+    def _compile_grants(self, now: UnixMillis) -> ScopeTable:
+        instants = [
+            instant
+            for binding in self._bindings
+            for instant in (binding.not_before, binding.not_after)
+            if instant is not None
+        ]
+        self._valid_from = max((instant for instant in instants if instant <= now), default=None)
+        self._valid_until = min((instant for instant in instants if instant > now), default=None)
+        return ScopeTable(self._grant_entries(now))
+
+    def _grant_entries(self, now: UnixMillis) -> Iterator[tuple[Scope, Entry]]:
+        is_service = self.account.startswith(SERVICE)
+        for binding in self._bindings:
+            if binding.on.section is None and is_in_force(binding, now):
+                yield binding.on, _entry_of(self.header, binding, is_service=is_service)
+        for held in self.roles:
+            for name, scope in held.role.implied:
+                # An implied binding has the conditions of the organization role that it comes with (spec 1.5).
+                authorities = self.header.roles[name].role.authorities
+                yield scope, Entry(f"role:{held.role.name}", authorities, _required(held, is_service=is_service))
+
+
+class ShadowSubject:
+    """The candidate's form of an account, compiled on first use."""
+
+    __slots__ = ("_account", "_header", "_record", "_subject")
+
+    def __init__(self, header: CompiledHeader, record: SubjectRecord | None, account: str) -> None:
+        self._header = header
+        self._record = record
+        self._account = account
+        self._subject: Subject | None = None
+
+    def subject(self) -> Subject:
+        """Return the account as the candidate has it."""
+        if self._subject is None:
+            self._subject = Subject(self._header, self._record, self._account)
+        return self._subject
+
+
+def is_in_force(binding: BindingEntry, now: UnixMillis) -> bool:
+    """Whether *binding* has effect at *now*: begun, not over, neither pending nor removed (spec 1.5)."""
+    if binding.state in {BindingState.TO_BE_ADDED, BindingState.REMOVED}:
+        return False
+    if binding.not_before is not None and binding.not_before > now:
+        return False
+    return binding.not_after is None or now < binding.not_after
+
+
+def _refusal(record: SubjectRecord | None) -> Decision | None:
+    if record is None:
+        return NOT_A_MEMBER
+    return None if record.state is AccountState.ACTIVE else ACCOUNT_INACTIVE
+
+
+def _denies_of(header: CompiledHeader, record: SubjectRecord) -> Iterator[DenyEntry]:
+    yield from record.denies
+    for group in sorted(set(record.groups)):
+        yield from header.group_denies.get(group, ())
+    # By the name as held: a deny on a role holds whether or not the role is known or its conditions are met.
+    for role in sorted(set(record.roles)):
+        yield from header.role_denies.get(role, ())
+
+
+def _required(held: CompiledRole, *, is_service: bool) -> Requirement | None:
+    return held.required_of_services if is_service else held.required_of_users
+
+
+def _entry_of(header: CompiledHeader, binding: BindingEntry, *, is_service: bool) -> Entry:
+    """Compile one binding. One of an unknown role, or of no project role, stands in its place and gives nothing."""
+    known = header.roles.get(binding.role)
+    if known is None:
+        return Entry(binding.id, NO_AUTHORITY)
+    if binding.when == NO_CONDITIONS:
+        return Entry(binding.id, known.role.authorities, _required(known, is_service=is_service))
+    implied_mfa = known.role.high_risk and not is_service
+    return Entry(
+        binding.id,
+        known.role.authorities,
+        requirement_of(known.role.requires, binding.when, implied_mfa=implied_mfa),
+    )
+
+
+def _section_entries(roles: Iterable[CompiledRole], *, is_service: bool) -> Iterator[tuple[tuple[str, ...], Entry]]:
+    """Yield, for every section that some role names, what each role gives there by its longest section.
+
+    So that one look-up answers for all roles: at the longest section that any of them names, every role has its say.
+    """
+    listed = list(roles)
+    named = {section for held in listed for section in held.role.sections or {}}
+    for section in named:
+        for held in listed:
+            sections = held.role.sections or {}
+            for length in range(len(section), -1, -1):
+                mask = sections.get(section[:length])
+                if mask is not None:
+                    yield section, Entry(f"role:{held.role.name}", mask, _required(held, is_service=is_service))
+                    break

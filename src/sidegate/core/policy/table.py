@@ -1,0 +1,308 @@
+"""Entries laid out by scope, so that what covers a target is found by a few dictionary look-ups.
+
+The narrowest scope that covers a target (spec 1.5, 6) is unique: two scopes that cover the same target and name as much
+of it are the same scope. So all entries of one scope share a :class:`Node`, and the first node on the way from the most
+to the least specific spelling of the target is the answer.
+
+Whatever a scope covers, it covers everything below: scopes are cones. So what holds *below* a target (spec 1.6) is
+decided at finitely many places, the tops of the intersections of the scopes with what lies below the target; see
+:meth:`ScopeTable.below`.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final, final
+
+from sidegate.core.model.authority import Mask
+from sidegate.core.model.decision import Decision, Outcome, Reason, Remedy
+from sidegate.core.model.target import Scope, Target
+from sidegate.core.model.value import value
+from sidegate.core.policy.requirement import Requirement
+
+Path = tuple[str, ...]
+
+MAX_REMEMBERED_SUBTREES: Final = 256
+"""Per table. A subtree that is not remembered costs one pass over the scopes of its project."""
+
+
+@value
+class Entry:
+    """One line that gives or withholds *mask*; *key* is what ``Decision.because`` cites."""
+
+    key: str
+    mask: Mask
+    requirement: Requirement | None = None
+
+
+@final
+class Node:
+    """All entries of one place.
+
+    Attributes:
+        mask: What the entries without a requirement give.
+        conditional: What the entries with a requirement would give.
+        entries: As compiled, in the order of their keys.
+        granted: Decisions made of the entries without a requirement, by authority bit; see :meth:`grant`.
+    """
+
+    __slots__ = ("conditional", "entries", "granted", "mask")
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.entries: tuple[Entry, ...] = tuple(sorted(entries, key=_key_of))
+        mask = 0
+        conditional = 0
+        for entry in self.entries:
+            if entry.requirement is None:
+                mask |= entry.mask
+            else:
+                conditional |= entry.mask
+        self.mask = mask
+        self.conditional = conditional
+        self.granted: dict[int, Decision] = _NOTHING_YET
+
+    def keys(self) -> tuple[str, ...]:
+        """List the keys of all entries, sorted, each once."""
+        return tuple(dict.fromkeys(entry.key for entry in self.entries))
+
+    def keys_giving(self, bit: int) -> tuple[str, ...]:
+        """List the keys of the entries without a requirement that give *bit*, sorted, each once."""
+        giving = (entry.key for entry in self.entries if entry.mask & bit and entry.requirement is None)
+        return tuple(dict.fromkeys(giving))
+
+    def grant(self, bit: int) -> Decision:
+        """Return the allow for *bit*, which no entry with a requirement gives; built once and shared."""
+        decision = self.granted.get(bit)
+        if decision is None:
+            decision = Decision(Outcome.ALLOW, Reason.GRANTED, self.keys_giving(bit), Remedy.NONE)
+            if self.granted is _NOTHING_YET:
+                self.granted = {}
+            self.granted[bit] = decision
+        return decision
+
+
+# Shared by every node that has not decided yet: an empty dict of its own would be a third of a node's memory.
+_NOTHING_YET: Final[dict[int, Decision]] = {}
+
+
+def _key_of(entry: Entry) -> str:
+    return entry.key
+
+
+class Place:
+    """Nodes by path: of one branch of one project, or of the sections."""
+
+    __slots__ = ("_lengths", "_paths", "_root")
+
+    def __init__(self, entries: dict[Path, list[Entry]]) -> None:
+        root = entries.get(())
+        self._root = None if root is None else Node(root)
+        self._paths = {path: Node(listed) for path, listed in entries.items() if path}
+        self._lengths = tuple(sorted({len(path) for path in self._paths}, reverse=True))
+
+    def narrowest(self, path: Path) -> Node | None:
+        """Return the node of the longest path that is *path* or lies above it."""
+        if path and self._lengths:
+            size = len(path)
+            for length in self._lengths:
+                if length <= size:
+                    node = self._paths.get(path[:length])
+                    if node is not None:
+                        return node
+        return self._root
+
+    def covering(self, path: Path) -> Iterator[Node]:
+        """Yield every node whose path is *path* or lies above it, the narrowest first."""
+        for length in self._lengths:
+            node = self._paths.get(path[:length]) if length <= len(path) else None
+            if node is not None:
+                yield node
+        if self._root is not None:
+            yield self._root
+
+    def below(self, path: Path) -> Iterator[tuple[Path, Node]]:
+        """Yield every node whose path extends *path*."""
+        size = len(path)
+        for deeper, node in self._paths.items():
+            if len(deeper) > size and deeper[:size] == path:
+                yield deeper, node
+
+    @property
+    def root(self) -> Node | None:
+        """The node of the empty path."""
+        return self._root
+
+
+class _Branches:
+    """Places of one project, or of every project: one for every branch and one for each that is named."""
+
+    __slots__ = ("every", "named")
+
+    def __init__(self, entries: dict[str | None, dict[Path, list[Entry]]]) -> None:
+        every = entries.get(None)
+        self.every = None if every is None else Place(every)
+        self.named = {branch: Place(listed) for branch, listed in entries.items() if branch is not None}
+
+    def narrowest(self, branch: str | None, path: Path) -> Node | None:
+        if branch is not None:
+            place = self.named.get(branch)
+            if place is not None:
+                node = place.narrowest(path)
+                if node is not None:
+                    return node
+        return None if self.every is None else self.every.narrowest(path)
+
+    def places(self, branch: str | None) -> Iterator[Place]:
+        """Yield the places whose scopes can cover a target on *branch*, named before every."""
+        if branch is not None and branch in self.named:
+            yield self.named[branch]
+        if self.every is not None:
+            yield self.every
+
+    def places_below(self, branch: str | None) -> Iterator[tuple[str | None, Place]]:
+        """Yield (branch at the top of the intersection, place) of all that meets what lies below *branch*."""
+        if self.every is not None:
+            yield branch, self.every
+        if branch is None:
+            yield from self.named.items()
+        elif branch in self.named:
+            yield branch, self.named[branch]
+
+
+class ScopeTable:
+    """Entries on projects by scope.
+
+    Attributes:
+        mask: Union over all entries, conditional or not: what cannot be in here need not be looked up.
+    """
+
+    __slots__ = ("_below", "_every", "_projects", "mask")
+
+    def __init__(self, entries: Iterable[tuple[Scope, Entry]]) -> None:
+        grouped: dict[str | None, dict[str | None, dict[Path, list[Entry]]]] = {}
+        mask = 0
+        for scope, entry in entries:
+            mask |= entry.mask
+            branches = grouped.setdefault(scope.project, {})
+            branches.setdefault(scope.branch, {}).setdefault(scope.path, []).append(entry)
+        self.mask = mask
+        every = grouped.pop(None, None)
+        self._every = None if every is None else _Branches(every)
+        # Most bindings name a project and nothing else. Such a project is its one node: a third of the memory, and the
+        # look-up ends there, since that node covers everything in the project.
+        self._projects: dict[str | None, Node | _Branches] = {
+            project: Node(branches[None][()]) if _is_whole_project(branches) else _Branches(branches)
+            for project, branches in grouped.items()
+        }
+        self._below: dict[tuple[str | None, str | None, Path], tuple[Node, ...]] = {}
+
+    def narrowest(self, project: str | None, branch: str | None, path: Path) -> Node | None:
+        """Return the node of the highest specificity that covers the place; None when nothing covers it.
+
+        *branch* None means the project itself, which only scopes on all its branches cover.
+        """
+        found = self._projects.get(project)
+        if found is not None:
+            if type(found) is Node:
+                return found
+            node = found.narrowest(branch, path)
+            if node is not None:
+                return node
+        return None if self._every is None else self._every.narrowest(branch, path)
+
+    def covering(self, target: Target) -> Iterator[Node]:
+        """Yield every node that covers the project, branch or path *target*, the narrowest first."""
+        found = self._projects.get(target.project)
+        if isinstance(found, Node):
+            yield found
+        elif found is not None:
+            for place in found.places(target.branch):
+                yield from place.covering(target.path)
+        if self._every is not None:
+            for place in self._every.places(target.branch):
+                yield from place.covering(target.path)
+
+    def meeting(self, target: Target) -> Iterator[Node]:
+        """Yield every node whose scope covers *target* or something below it."""
+        yield from self.covering(target)
+        for _, _, node in self._tops(target):
+            yield node
+
+    def below(self, target: Target) -> tuple[Node, ...]:
+        """Return the nodes that are the narrowest somewhere below *target*, in a fixed order.
+
+        A scope is the narrowest somewhere below the target exactly when it is so at the top of its intersection with
+        what lies below: a narrower one that covers the top covers the whole intersection. A scope on every branch has
+        its top on a branch that nothing names.
+        """
+        key = (target.project, target.branch, target.path)
+        nodes = self._below.get(key)
+        if nodes is None:
+            distinct: dict[int, Node] = {}
+            for branch, path, _ in sorted(self._tops(target), key=_written):
+                node = self.narrowest(target.project, branch, path)
+                if node is not None:
+                    distinct.setdefault(id(node), node)
+            nodes = tuple(distinct.values())
+            if len(self._below) >= MAX_REMEMBERED_SUBTREES:
+                self._below.clear()
+            self._below[key] = nodes
+        return nodes
+
+    def _tops(self, target: Target) -> Iterator[tuple[str | None, Path, Node]]:
+        """Yield (branch, path, node) of each intersection that is not the whole subtree of *target*."""
+        found = self._projects.get(target.project)
+        for branches in (found, self._every):
+            if not isinstance(branches, _Branches):
+                continue
+            for branch, place in branches.places_below(target.branch):
+                if branch != target.branch and place.root is not None:
+                    yield branch, (), place.root
+                for path, node in place.below(target.path):
+                    yield branch, path, node
+
+
+def _is_whole_project(branches: dict[str | None, dict[Path, list[Entry]]]) -> bool:
+    return len(branches) == 1 and None in branches and branches[None].keys() == {()}
+
+
+def _written(top: tuple[str | None, Path, Node]) -> tuple[str, Path]:
+    return (top[0] or "", top[1])
+
+
+class SectionTable:
+    """Entries on sections of the organization, by scope."""
+
+    __slots__ = ("_below", "_place", "mask")
+
+    def __init__(self, entries: Iterable[tuple[Path, Entry]]) -> None:
+        grouped: dict[Path, list[Entry]] = {}
+        mask = 0
+        for section, entry in entries:
+            mask |= entry.mask
+            grouped.setdefault(section, []).append(entry)
+        self.mask = mask
+        self._place = Place(grouped)
+        self._below: dict[Path, tuple[Node, ...]] = {}
+
+    def narrowest(self, section: Path) -> Node | None:
+        """Return the node of the longest section that covers *section*."""
+        return self._place.narrowest(section)
+
+    def covering(self, section: Path) -> Iterator[Node]:
+        """Yield every node that covers *section*, the longest first."""
+        return self._place.covering(section)
+
+    def meeting(self, section: Path) -> Iterator[Node]:
+        """Yield every node that covers *section* or something below it."""
+        yield from self._place.covering(section)
+        for _, node in self._place.below(section):
+            yield node
+
+    def below(self, section: Path) -> tuple[Node, ...]:
+        """Return the nodes below *section*, in the order of their sections."""
+        nodes = self._below.get(section)
+        if nodes is None:
+            nodes = tuple(node for _, node in sorted(self._place.below(section), key=lambda top: top[0]))
+            if len(self._below) >= MAX_REMEMBERED_SUBTREES:
+                self._below.clear()
+            self._below[section] = nodes
+        return nodes
