@@ -89,6 +89,7 @@ class Dependency(StrEnum):
     REDIS = "redis"
     JWKS = "jwks"
     SPOOL = "spool"
+    STATE = "state"
 
 
 class DependencyError(SidegateError):

@@ -73,6 +73,7 @@ class VerifiedCredential:
         surface: ``web``, ``mobile``, ``admin``; never from a header that the client sets.
         issued_at: When it was issued, for revocation of all that is older.
         expires_at: The first instant at which it is over; None for never.
+        single_use: It must be consumed after the decision and before anything is forwarded (spec 3.2).
     """
 
     kind: CredentialKind
@@ -86,6 +87,7 @@ class VerifiedCredential:
     surface: str = "web"
     issued_at: UnixMillis = UnixMillis(0)
     expires_at: UnixMillis | None = None
+    single_use: bool = False
 
 
 @hot_value
