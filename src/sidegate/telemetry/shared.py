@@ -15,18 +15,21 @@ from typing import Final, Self
 
 from sidegate.core.model.errors import IntegrityError
 from sidegate.core.model.value import value
-from sidegate.telemetry.metrics import CELLS, LAYOUT, Metrics
+from sidegate.telemetry.metrics import ABSENT, CELLS, LAYOUT, Metrics
 
 STALE_NS: Final = 5_000_000_000
 """A worker that has not published for so long, some twenty beats, is stuck or gone: its gauges are not believed."""
 
-# The head of a slot, in words of 8 bytes.
+# A slot, in words of 8 bytes: a head, then two copies of the cells. A publication goes into the copy that is not in
+# use, and the sequence number, whose last bit says which one is, moves on when it is whole. So a worker that dies while
+# it publishes leaves the last publication as it was.
 _LAYOUT, _SEQUENCE, _PID, _BEAT = range(4)
 _HEAD: Final = 8
 _WORD: Final = 8
-_SLOT: Final = -(-(_HEAD + CELLS) * _WORD // mmap.PAGESIZE) * mmap.PAGESIZE // _WORD
+_SLOT: Final = -(-(_HEAD + 2 * CELLS) * _WORD // mmap.PAGESIZE) * mmap.PAGESIZE // _WORD
 
-# A copy takes some microseconds. Who meets an unfinished one so often has met a worker that died in the middle of it.
+# A copy takes some microseconds, and publications are two hundred milliseconds apart: the first try succeeds. Two whole
+# publications would have to begin during each of so many tries.
 _TRIES: Final = 64
 
 _WRAP: Final = (1 << 63) - 1
@@ -129,8 +132,6 @@ class Slot:
         elif found != 0:
             self.close()
             raise IntegrityError(f"slot {worker} of the metrics board is of another version; restart the supervisor")
-        # Even again, also when the last worker died while it wrote.
-        self._words[_SEQUENCE] = (self._words[_SEQUENCE] | 1) + 1
         self._words[_PID] = os.getpid() if pid is None else pid
         self._words[_LAYOUT] = LAYOUT
 
@@ -144,12 +145,12 @@ class Slot:
         try:
             packed = array("q", cells)
         except OverflowError:
-            packed = array("q", (cell if abs(cell) <= _WRAP else cell & _WRAP for cell in cells))
+            packed = array("q", (cell if ABSENT <= cell <= _WRAP else cell & _WRAP for cell in cells))
         words = self._words
-        words[_SEQUENCE] += 1  # odd: do not trust a copy made now
-        words[_HEAD : _HEAD + CELLS] = memoryview(packed)
+        following = words[_SEQUENCE] + 1
+        words[_copy_at(following)] = memoryview(packed)
         words[_BEAT] = now_ns
-        words[_SEQUENCE] += 1
+        words[_SEQUENCE] = following
 
     def close(self) -> None:
         """Give the slot up; what was published stays for the next worker and for the sums."""
@@ -158,20 +159,21 @@ class Slot:
         self._map.close()
 
 
-def _copy(words: memoryview) -> list[int]:
-    """Copy the cells of a slot, whole unless its writer is dead.
+def _copy_at(sequence: int) -> slice:
+    start = _HEAD + sequence % 2 * CELLS
+    return slice(start, start + CELLS)
 
-    Each word is written at once, so that a copy of a slot that its writer left unfinished is a mixture of the last two
-    publications, nothing worse.
-    """
+
+def _copy(words: memoryview) -> "array[int]":
+    """Copy the cells of a slot as they were last published."""
+    raw = b""
     for _ in range(_TRIES):
-        before = words[_SEQUENCE]
-        cells = words[_HEAD : _HEAD + CELLS].tolist()
-        if before == words[_SEQUENCE] and before % 2 == 0:
+        sequence = words[_SEQUENCE]
+        raw = words[_copy_at(sequence)].tobytes()
+        if words[_SEQUENCE] == sequence:
             break
-    else:
-        cells = words[_HEAD : _HEAD + CELLS].tolist()
-    return cells
+    # Otherwise a mixture of publications that lie microseconds apart: each word is one of theirs.
+    return array("q", raw)
 
 
 Readings = Callable[[], Sequence[Reading]]
