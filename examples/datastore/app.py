@@ -97,7 +97,7 @@ def _describe(request: web.Request, response: web.StreamResponse | None) -> str:
         "time": datetime.now(UTC),
         "method": request.method,
         "path": _loggable_path(request),
-        # Null where the client went away before there was an answer.
+        # Null where the service itself was stopped before there was an answer.
         "status": None if response is None else response.status,
         "bytes": None if response is None else response.content_length,
         "identity": identity,

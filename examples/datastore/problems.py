@@ -13,6 +13,8 @@ log = logging.getLogger("datastore")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PROBLEM_TYPE = "application/problem+json"
+# Not a status of HTTP: what access logs commonly show for a client that went away (nginx made it up).
+CLIENT_GONE = 499
 
 # What the disk says, as the client should hear it.
 _STATUS_OF_ERRNO = {
@@ -87,8 +89,10 @@ async def problems_middleware(request: web.Request, handler: Handler) -> web.Str
     except web.HTTPException as exc:
         return _of_http_exception(exc)
     except ConnectionError:
-        # The client is gone; there is nobody to answer.
-        raise
+        # Cut, so that a truncated body is never taken for a whole one; the response below is only for the access log.
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=CLIENT_GONE)
     except OSError as exc:
         return _of_os_error(request, exc)
     except Exception as exc:  # noqa: BLE001 - the outermost rim: logged with its trace, answered as 500

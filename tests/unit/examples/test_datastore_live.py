@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,49 @@ async def test_access_log(root: Path) -> None:
     )
     assert (second["path"], second["status"]) == ("/v1/shared/-", 404)
     assert "Bearer" not in log.getvalue()
+
+
+class LineQueue(io.StringIO):
+    """An access log whose lines can be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: asyncio.Queue[str] = asyncio.Queue()
+
+    def write(self, text: str) -> int:
+        """Take one line."""
+        self.lines.put_nowait(text)
+        return len(text)
+
+
+@asynccontextmanager
+async def _serving(app: web.Application) -> AsyncIterator[tuple[str, int]]:
+    # As the command does it: the test server would cancel a handler whose client is gone.
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0]
+        yield host, port
+    finally:
+        await runner.cleanup()
+
+
+async def test_client_that_goes_away(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A client that leaves half-way, reading or writing, is a line of the access log and not a fault."""
+    log = LineQueue()
+    # More than the socket buffers of both sides take, so that the service is still sending when the client goes.
+    (root / "acme/p1/branches/main/files/big.bin").write_bytes(bytes(16 * 1024 * 1024))
+    logged = []
+    async with _serving(build_app(root, access_log=log)) as address, asyncio.timeout(20):
+        for method, length in (("GET", 0), ("PUT", 9)):
+            reader, writer = await asyncio.open_connection(*address)
+            head = f"{method} {MAIN}/files/big.bin HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n"
+            writer.write(f"{head}Expect: 100-continue\r\n\r\n".encode())
+            # The service has the request by now, and waits for the body or has begun with its own.
+            await reader.readuntil(b"\r\n\r\n")
+            writer.transport.abort()
+            line = json.loads(await log.lines.get())
+            logged.append((line["method"], line["status"]))
+    assert logged == [("GET", 499), ("PUT", 499)]
+    assert caplog.records == []
