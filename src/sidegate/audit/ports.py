@@ -1,7 +1,9 @@
 """What the audit trail asks of the parts around it."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from sidegate.audit.spool import Found, Segment
 from sidegate.core.model.value import value
 
 
@@ -66,3 +68,44 @@ class Sink(Protocol):
 
     async def close(self) -> None:
         """Let go of what is held open."""
+
+
+class Store(Protocol):
+    """Where a chain is written to: :class:`~sidegate.audit.spool.Spool`, or memory."""
+
+    @property
+    def sidecar(self) -> str:
+        """Whose chain."""
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """What is there, oldest first."""
+
+    @property
+    def total_bytes(self) -> int:
+        """Size of all segments."""
+
+    @property
+    def begins_segment(self) -> bool:
+        """Whether the next batch is the first of a segment."""
+
+    def open(self) -> Found:
+        """Take it and read where the chain stands."""
+
+    def prepare(self, next_seq: int) -> None:
+        """See to it that there is a segment to write to."""
+
+    def make_room(self, size: int) -> list[Segment]:
+        """See to it that *size* more bytes fit; tell what was dropped for it."""
+
+    def append(self, data: bytes) -> None:
+        """Write *data*, whole or not at all."""
+
+    def remove_oldest(self) -> None:
+        """Remove the oldest segment."""
+
+    def sync(self) -> None:
+        """Bring all that was written to the disk."""
+
+    def close(self) -> None:
+        """Let go of it."""
