@@ -66,9 +66,10 @@ class PresentedKind(StrEnum):
 class AuditDrop(StrEnum):
     """Why a record is not in the spool."""
 
-    SPOOL_FULL = "spool_full"  # `on_full: drop_oldest` made room
-    WRITE_FAILED = "write_failed"  # the disk refused it; its request was refused too
-    TORN_TAIL = "torn_tail"  # cut off behind the last whole record after a crash
+    SPOOL_FULL = "spool_full"  # the spool or the disk is full; its request was refused
+    WRITE_FAILED = "write_failed"  # the disk refused it; its request was refused
+    OLDEST_DROPPED = "oldest_dropped"  # removed to make room, `on_full: drop_oldest`
+    TORN_LINE = "torn_line"  # cut off behind the last whole record after a crash; nobody had been answered
 
 
 class AnomalyKind(StrEnum):

@@ -19,6 +19,7 @@ from sidegate.telemetry.catalogue import (
     MetricKind,
     PresentedKind,
     RequestKind,
+    Row,
     UpstreamFailure,
 )
 
@@ -149,7 +150,7 @@ class Histogram:
 
 
 Source = Callable[[], int | None]
-"""Reads a gauge when it is asked for: whole units, or nanoseconds for a metric in seconds; None for "not here"."""
+"""Reads a number when it is asked for: whole units, or nanoseconds for a metric in seconds; None for "not here"."""
 
 
 class Metrics:
@@ -162,7 +163,7 @@ class Metrics:
         upstream_seconds: Time that the upstream took.
     """
 
-    __slots__ = ("_sources", "cells", "decision_seconds", "overhead_seconds", "upstream_seconds")
+    __slots__ = ("_before", "_sources", "cells", "decision_seconds", "overhead_seconds", "upstream_seconds")
 
     def __init__(self) -> None:
         self.cells: list[int] = [0] * CELLS
@@ -174,6 +175,7 @@ class Metrics:
         self.overhead_seconds = Histogram(self.cells, catalogue.OVERHEAD_SECONDS)
         self.upstream_seconds = Histogram(self.cells, catalogue.UPSTREAM_SECONDS)
         self._sources: dict[int, Source] = {}
+        self._before: dict[int, int] = {}  # what a predecessor had counted, where a source counts from zero
 
     def count_decision(self, reason: Reason, authority: Authority | None) -> None:
         """Count one decision; the outcome follows from *reason*."""
@@ -212,9 +214,21 @@ class Metrics:
         """Set an unlabelled gauge: whole units, or nanoseconds for a metric in seconds; None for "not here"."""
         self.cells[place_of(metric)] = ABSENT if number is None else number
 
-    def watch(self, metric: Metric, source: Source) -> None:
-        """Let *source* say the value of the gauge *metric* whenever it is read; replaces an earlier source."""
-        self._sources[place_of(metric)] = source
+    def watch(self, metric: Metric, source: Source, row: Row = ()) -> None:
+        """Let *source* say the value of *metric* whenever it is read; replaces an earlier source. It must not raise.
+
+        Args:
+            metric: A gauge; or a counter that somebody else keeps, whose source then says what this process counted.
+            source: Cheap; called a few times a second where there are workers.
+            row: Values of the labels.
+
+        Raises:
+            ValueError: *metric* has no such row.
+        """
+        cell = place_of(metric) + metric.rows.index(row)
+        self._sources[cell] = source
+        if metric.kind is MetricKind.COUNTER:
+            self._before[cell] = self.cells[cell]
 
     def resume(self, before: Sequence[int]) -> None:
         """Go on counting from *before*, the cells of a process whose place this one takes; gauges start anew."""
@@ -223,11 +237,13 @@ class Metrics:
                 place = place_of(metric)
                 end = place + cells_of(metric)
                 self.cells[place:end] = before[place:end]
+        for cell in self._before:
+            self._before[cell] = before[cell]
 
     def read(self) -> list[int]:
         """Ask the sources and return the cells, the list itself."""
         cells = self.cells
-        for place, source in self._sources.items():
+        for cell, source in self._sources.items():
             number = source()
-            cells[place] = ABSENT if number is None else number
+            cells[cell] = ABSENT if number is None else number + self._before.get(cell, 0)
         return cells

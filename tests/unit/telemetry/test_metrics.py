@@ -212,6 +212,28 @@ def test_a_watched_gauge_is_asked_for_at_each_reading() -> None:
     assert [metrics.read()[place], metrics.read()[place]] == [12, ABSENT]
 
 
+@pytest.mark.parametrize("resumes_late", [False, True])
+def test_a_counter_that_somebody_else_keeps_goes_on_from_its_predecessor(resumes_late: bool) -> None:
+    """The source counts this process only; what the last worker counted is added once, whichever came first."""
+    row = ("oldest_dropped",)
+    before, after = Metrics(), Metrics()
+    before.count_audit_drops(AuditDrop.OLDEST_DROPPED, 5)
+    if not resumes_late:
+        after.resume(before.cells)
+    after.watch(catalogue.AUDIT_DROPPED, lambda: 2, row)
+    if resumes_late:
+        after.resume(before.cells)
+    after.read()
+    after.read()
+    assert rows_counted(after, catalogue.AUDIT_DROPPED) == {row: 7}
+
+
+def test_a_row_that_does_not_exist_cannot_be_watched() -> None:
+    """Labels come from the closed set only."""
+    with pytest.raises(ValueError, match="not in tuple"):
+        Metrics().watch(catalogue.AUDIT_DROPPED, lambda: 1, ("lost",))
+
+
 def test_the_cells_stay_the_same_list() -> None:
     """Who bound them beforehand counts on, also after a resumption."""
     metrics = Metrics()
