@@ -10,15 +10,16 @@ decided at finitely many places, the tops of the intersections of the scopes wit
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final, final
+from typing import Final, TypeVar, final
 
-from sidegate.core.model.authority import Mask
+from sidegate.core.model.authority import ALL_AUTHORITIES, Mask
 from sidegate.core.model.decision import Decision, Outcome, Reason, Remedy
 from sidegate.core.model.target import Scope, Target
 from sidegate.core.model.value import value
 from sidegate.core.policy.requirement import Requirement
 
 Path = tuple[str, ...]
+K = TypeVar("K")
 
 MAX_REMEMBERED_SUBTREES: Final = 256
 """Per table. A subtree that is not remembered costs one pass over the scopes of its project."""
@@ -167,6 +168,30 @@ class _Branches:
             yield branch, self.named[branch]
 
 
+@value
+class Below:
+    """What decides below a target.
+
+    Attributes:
+        common: What every one of *nodes* gives without a requirement; everything when there are none.
+        nodes: Those that are the narrowest somewhere below.
+    """
+
+    common: Mask
+    nodes: tuple[Node, ...]
+
+
+def _remember(memo: dict[K, Below], key: K, nodes: tuple[Node, ...]) -> Below:
+    common = int(ALL_AUTHORITIES)
+    for node in nodes:
+        common &= node.mask
+    if len(memo) >= MAX_REMEMBERED_SUBTREES:
+        memo.clear()
+    below = Below(Mask(common), nodes)
+    memo[key] = below
+    return below
+
+
 class ScopeTable:
     """Entries on projects by scope.
 
@@ -192,7 +217,7 @@ class ScopeTable:
             project: Node(branches[None][()]) if _is_whole_project(branches) else _Branches(branches)
             for project, branches in grouped.items()
         }
-        self._below: dict[tuple[str | None, str | None, Path], tuple[Node, ...]] = {}
+        self._below: dict[tuple[str | None, str | None, Path], Below] = {}
 
     def narrowest(self, project: str | None, branch: str | None, path: Path) -> Node | None:
         """Return the node of the highest specificity that covers the place; None when nothing covers it.
@@ -226,7 +251,7 @@ class ScopeTable:
         for _, _, node in self._tops(target):
             yield node
 
-    def below(self, target: Target) -> tuple[Node, ...]:
+    def below(self, target: Target) -> Below:
         """Return the nodes that are the narrowest somewhere below *target*, in a fixed order.
 
         A scope is the narrowest somewhere below the target exactly when it is so at the top of its intersection with
@@ -234,18 +259,15 @@ class ScopeTable:
         its top on a branch that nothing names.
         """
         key = (target.project, target.branch, target.path)
-        nodes = self._below.get(key)
-        if nodes is None:
+        below = self._below.get(key)
+        if below is None:
             distinct: dict[int, Node] = {}
             for branch, path, _ in sorted(self._tops(target), key=_written):
                 node = self.narrowest(target.project, branch, path)
                 if node is not None:
                     distinct.setdefault(id(node), node)
-            nodes = tuple(distinct.values())
-            if len(self._below) >= MAX_REMEMBERED_SUBTREES:
-                self._below.clear()
-            self._below[key] = nodes
-        return nodes
+            below = _remember(self._below, key, tuple(distinct.values()))
+        return below
 
     def _tops(self, target: Target) -> Iterator[tuple[str | None, Path, Node]]:
         """Yield (branch, path, node) of each intersection that is not the whole subtree of *target*."""
@@ -281,7 +303,7 @@ class SectionTable:
             grouped.setdefault(section, []).append(entry)
         self.mask = mask
         self._place = Place(grouped)
-        self._below: dict[Path, tuple[Node, ...]] = {}
+        self._below: dict[Path, Below] = {}
 
     def narrowest(self, section: Path) -> Node | None:
         """Return the node of the longest section that covers *section*."""
@@ -297,12 +319,10 @@ class SectionTable:
         for _, node in self._place.below(section):
             yield node
 
-    def below(self, section: Path) -> tuple[Node, ...]:
+    def below(self, section: Path) -> Below:
         """Return the nodes below *section*, in the order of their sections."""
-        nodes = self._below.get(section)
-        if nodes is None:
+        below = self._below.get(section)
+        if below is None:
             nodes = tuple(node for _, node in sorted(self._place.below(section), key=lambda top: top[0]))
-            if len(self._below) >= MAX_REMEMBERED_SUBTREES:
-                self._below.clear()
-            self._below[section] = nodes
-        return nodes
+            below = _remember(self._below, section, nodes)
+        return below
