@@ -1,0 +1,252 @@
+"""The client's side of the data path: finds heads in the stream and serves one request after the other."""
+
+import asyncio
+import re
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sidegate.core.model.decision import Reason
+from sidegate.core.model.errors import WireError
+from sidegate.core.model.principal import Address
+from sidegate.core.wire.head import HeaderBlock
+from sidegate.proxy.exchange import Exchange
+from sidegate.proxy.forwarding import Origin, origin_of
+from sidegate.proxy.upstream import WRITE_HIGH_WATER
+
+if TYPE_CHECKING:
+    from sidegate.proxy.gateway import Gateway
+
+LINGER_S: Final = 2.0
+"""How long a closing connection is read on (and thrown away), so that the answer is not lost to a reset."""
+LINGER_BYTES: Final = 256 * 1024
+
+_NEVER: Final = float("inf")
+_HEAD_END: Final = b"\r\n\r\n"
+# A CR or LF that cannot be half of a line end. A CR at the very end may still get its LF.
+_STRAY = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
+
+
+class BodySink(Protocol):
+    """Takes the bytes that follow a request head."""
+
+    def client_data(self, data: bytes) -> None:
+        """Bytes of the body, and maybe of what follows it."""
+
+
+class Serving(Protocol):
+    """What serves the current request."""
+
+    def client_full(self) -> None:
+        """The client does not read; send no more for now."""
+
+    def client_drained(self) -> None:
+        """Send on."""
+
+    def client_gone(self) -> None:
+        """The client's connection is gone."""
+
+    def deadline_passed(self, now: float) -> None:
+        """Nothing moved for too long."""
+
+
+class ClientConnection(asyncio.Protocol):
+    """One connection of a client.
+
+    Bytes are held until a head is whole, and a head is read whole, so that no verdict depends on how it was cut.
+
+    Attributes:
+        serving: What serves the current request; None between requests.
+        body: Where bytes go while the request's body is read; None holds them back.
+        deadline: Monotonic seconds at which the connection must have moved.
+    """
+
+    __slots__ = (
+        "_gateway",
+        "_held",
+        "_lingering",
+        "_origin",
+        "_paused",
+        "_peer",
+        "_scanned",
+        "body",
+        "deadline",
+        "serving",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, gateway: "Gateway") -> None:
+        self._gateway = gateway
+        self._held = bytearray()
+        self._scanned = 0
+        self._paused = False
+        self._lingering = -1
+        self.serving: Serving | None = None
+        self.body: BodySink | None = None
+        self.deadline = _NEVER
+        self._peer: Address | None = None
+        self._origin: tuple[HeaderBlock, Origin] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type; both uvloop classes derive
+        self.transport = transport
+        if not self._gateway.admit(self):
+            transport.write(self._gateway.overloaded_answer)
+            transport.close()
+            return
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple):
+            self._peer = ip_address(peer[0])
+        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        self.deadline = self._gateway.deadlines.now + self._gateway.limits.idle_timeout_s
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        if self._lingering >= 0:
+            self._discard(data)
+        elif self.body is not None:
+            self.body.client_data(data)
+        elif self.serving is not None:
+            self.hold(data)
+        elif self._held:
+            self._held += data
+            self._find_head(bytes(self._held))
+        else:
+            self._find_head(data)
+
+    def eof_received(self) -> bool:
+        """See asyncio.Protocol. A client may end its side and still read its answer."""
+        return self.serving is not None and self.body is None
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol."""
+        if self.serving is not None:
+            self.serving.client_full()
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        if self.serving is not None:
+            self.serving.client_drained()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        del exc
+        self._gateway.dismiss(self)
+        serving, self.serving, self.body = self.serving, None, None
+        if serving is not None:
+            serving.client_gone()
+
+    def deadline_passed(self, now: float) -> None:
+        """See :class:`sidegate.proxy.deadlines.Watched`."""
+        if self.serving is not None:
+            self.serving.deadline_passed(now)
+        elif self._held and self._lingering < 0:
+            self._refuse(WireError(408, Reason.REQUEST_TIMEOUT, "the request head did not arrive in time"))
+        else:
+            self.transport.abort() if self._lingering >= 0 else self.transport.close()
+            self.deadline = _NEVER
+
+    def hold(self, data: bytes) -> None:
+        """Keep bytes that cannot be used yet, and read no more until :meth:`read_on`."""
+        self._held += data
+        self.pause()
+
+    def take_held(self) -> bytes:
+        """Hand out the bytes held back."""
+        held = bytes(self._held)
+        self._held.clear()
+        return held
+
+    def origin(self, block: HeaderBlock) -> Origin:
+        """Tell where a request with these headers comes from; clients send the same ones again and again."""
+        known = self._origin
+        if known is not None and known[0] is block:
+            return known[1]
+        origin = origin_of(self._peer, self._gateway.trusted_proxies, block)
+        self._origin = (block, origin)
+        return origin
+
+    def pause(self) -> None:
+        """Stop reading from the client."""
+        if not self._paused:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read from the client again."""
+        if self._paused and not self.transport.is_closing():
+            self._paused = False
+            self.transport.resume_reading()
+
+    def finish(self, *, keep: bool) -> None:
+        """End the current request; go on with the next one if *keep*, else close after what was written."""
+        self.serving = None
+        self.body = None
+        if not keep:
+            self._linger()
+            return
+        self.deadline = self._gateway.deadlines.now + self._gateway.limits.idle_timeout_s
+        self.resume()
+        if self._held:
+            # Not from here: a client that pipelines thousands of requests must not nest as many calls.
+            self._gateway.loop.call_soon(self._read_held)
+
+    def _read_held(self) -> None:
+        if self.serving is None and self._lingering < 0 and self._held and not self.transport.is_closing():
+            self._scanned = 0
+            self._find_head(bytes(self._held))
+
+    def _find_head(self, data: bytes) -> None:
+        limit = self._gateway.limits.head_bytes
+        end = data.find(_HEAD_END, max(0, self._scanned - 3))
+        if end < 0 or end > limit:
+            self._wait_for_head(data, limit)
+            return
+        self._held.clear()
+        self._scanned = 0
+        rest = data[end + 4 :]
+        if rest:
+            self._held += rest
+        line_end = data.find(b"\r\n")
+        exchange = Exchange(self._gateway, self)
+        self.serving = exchange
+        exchange.begin(data[:line_end], data[line_end + 2 : end + 2])
+
+    def _wait_for_head(self, data: bytes, limit: int) -> None:
+        """Keep the beginning of a head, unless it can never become a good one."""
+        # Two bytes back: the CR of a line end may have come before its LF.
+        if _STRAY.search(data, max(0, self._scanned - 2), limit) is not None:
+            self._refuse(WireError(400, Reason.MALFORMED_REQUEST, "a line of the request head does not end in CRLF"))
+        elif len(data) > limit:
+            detail = f"the request head is longer than {limit} bytes"
+            self._refuse(WireError(431, Reason.HEAD_TOO_LARGE, detail))
+        else:
+            if not self._held:
+                self._held += data
+            if not self._scanned:
+                self.deadline = self._gateway.deadlines.now + self._gateway.limits.head_timeout_s
+            self._scanned = len(data)
+
+    def _refuse(self, error: WireError) -> None:
+        self._held.clear()
+        exchange = Exchange(self._gateway, self)
+        self.serving = exchange
+        exchange.refuse_unread(error)
+
+    def _linger(self) -> None:
+        """Close so that the client can read its answer: end our side, throw away what still comes, then close."""
+        self._held.clear()
+        if self.transport.is_closing():
+            return
+        self._lingering = 0
+        self.deadline = self._gateway.deadlines.now + LINGER_S
+        self.resume()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _discard(self, data: bytes) -> None:
+        self._lingering += len(data)
+        if self._lingering > LINGER_BYTES:
+            self.transport.abort()

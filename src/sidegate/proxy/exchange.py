@@ -1,0 +1,340 @@
+"""One request: bytes -> head -> credential -> (authority, target) -> decision -> record -> forward or refuse."""
+
+from base64 import b64encode
+from hashlib import sha1
+from typing import TYPE_CHECKING, Final
+
+from sidegate.core.engine.decide import decide_all
+from sidegate.core.engine.permit import permit_of
+from sidegate.core.engine.shadow import decide_shadow
+from sidegate.core.model.decision import Decision, Outcome, Reason, Remedy, deny
+from sidegate.core.model.errors import WireError
+from sidegate.core.model.principal import Query, VerifiedCredential
+from sidegate.core.model.units import UnixMillis
+from sidegate.core.policy.snapshot import Snapshot
+from sidegate.core.routing.table import Match
+from sidegate.core.trail.json_text import NULL, json_text
+from sidegate.core.trail.record import NO_ACTOR, Fragment, actor_fragment, decision_fragment, encode_decision
+from sidegate.core.wire.fields import NO_LENGTH
+from sidegate.core.wire.head import HeaderBlock
+from sidegate.proxy.body import BodyReader, ChunkedBody, LengthBody
+from sidegate.proxy.collector import Collector
+from sidegate.proxy.forwarding import Origin
+from sidegate.proxy.passage import Passage
+from sidegate.proxy.prepared import Prepared, verdict_of
+from sidegate.proxy.reading import LineReading
+from sidegate.proxy.relay import CONTINUE, UPGRADE_LINES, Forward
+from sidegate.telemetry.catalogue import RequestKind
+from sidegate.telemetry.clock import monotonic_ns
+from sidegate.telemetry.metrics import IN_FLIGHT
+
+if TYPE_CHECKING:
+    from sidegate.proxy.client import ClientConnection
+    from sidegate.proxy.gateway import Gateway
+
+PUBLIC: Final = Decision(Outcome.ALLOW, Reason.PUBLIC_ROUTE, (), Remedy.NONE)
+
+_WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+class Exchange:
+    """One request from its head to its record, and from there to the relay or to a refusal.
+
+    One request, one record, whatever breaks: nothing is written to either side before :meth:`recorded`.
+    """
+
+    __slots__ = (
+        "_began",
+        "_block",
+        "_body",
+        "_client",
+        "_close",
+        "_collected",
+        "_decision",
+        "_detail",
+        "_gateway",
+        "_gone",
+        "_id",
+        "_line",
+        "_now",
+        "_origin",
+        "_prepared",
+        "_queries",
+        "_revision",
+        "_snapshot",
+        "_status",
+        "_verified",
+    )
+
+    _decision: Decision
+
+    def __init__(self, gateway: "Gateway", client: "ClientConnection") -> None:
+        self._gateway = gateway
+        self._client = client
+        self._began = monotonic_ns()
+        self._now: UnixMillis = gateway.clock.now()
+        self._snapshot: Snapshot = gateway.policies.current
+        self._line: LineReading | None = None
+        self._block: HeaderBlock | None = None
+        self._body: BodyReader | None = None
+        self._collected: bytes | None = None
+        self._origin: Origin | None = None
+        self._verified: VerifiedCredential | None = None
+        self._prepared: Prepared | None = None
+        self._queries: tuple[Query, ...] = ()
+        self._revision = 0
+        self._id = b""
+        self._status = 0
+        self._detail: str | None = None
+        self._close = False
+        self._gone = False
+        gateway.cells[IN_FLIGHT] += 1
+
+    # Reading.
+
+    def begin(self, line: bytes, block: bytes) -> None:
+        """Serve the request whose head is given in its two parts (see :mod:`sidegate.core.wire.head`)."""
+        gateway = self._gateway
+        try:
+            self._line = gateway.readings.line(line)
+            self._block = gateway.readings.block(block)
+            self._body = self._read_framing(self._line, self._block)
+        except WireError as error:
+            self.refuse_unread(error)
+            return
+        if gateway.cells[IN_FLIGHT] > gateway.limits.in_flight:
+            self._refuse(deny(Reason.OVERLOADED))
+            return
+        self._origin = self._client.origin(self._block)
+        match = self._line.match
+        if match is not None and match.route.public:
+            gateway.count_decision(PUBLIC)
+            self._record(PUBLIC, self._fragment(PUBLIC), None)
+        else:
+            self._identify(match, self._block, self._origin)
+
+    def _read_framing(self, reading: LineReading, block: HeaderBlock) -> BodyReader | None:
+        """Check what the two parts of a head say together, and find the body's framing."""
+        line = reading.line
+        if reading.refusal is not None:
+            raise reading.refusal
+        if line.host is not None and line.host.lower() != block.host.lower():
+            raise WireError(400, Reason.MALFORMED_REQUEST, "the host of the request target is not that of Host")
+        if block.chunked and line.minor == 0:
+            raise WireError(400, Reason.AMBIGUOUS_FRAMING, "Transfer-Encoding is not part of HTTP/1.0")
+        maximum = self._gateway.limits.max_body_bytes
+        if maximum and block.length > maximum:
+            raise WireError(413, Reason.BODY_TOO_LARGE, f"the body is longer than {maximum} bytes")
+        if block.upgrade is not None and block.upgrade.lower() == b"websocket":
+            plain = block.length in {0, NO_LENGTH} and not block.chunked and line.minor == 1
+            if line.method != b"GET" or not plain or block.websocket_key is None:
+                detail = "a WebSocket begins with GET, HTTP/1.1, no body, version 13 and a 16-byte key"
+                raise WireError(400, Reason.MALFORMED_REQUEST, detail)
+        if block.chunked:
+            return ChunkedBody(maximum)
+        return LengthBody(block.length) if block.length > 0 else None
+
+    # Deciding.
+
+    def _identify(self, match: Match | None, block: HeaderBlock, origin: Origin) -> None:
+        gateway = self._gateway
+        verified = gateway.verifier.verify(block.presented, origin.source, self._now, self._snapshot)
+        if isinstance(verified, Reason):
+            self._close = verified is Reason.AMBIGUOUS_CREDENTIAL
+            self._refuse(deny(verified))
+            return
+        self._verified = verified
+        if match is None:
+            self._refuse(deny(Reason.UNMAPPED_ROUTE))
+        elif match.route.needs_body:
+            self._collect()
+        else:
+            self._decide(None)
+
+    def _collect(self) -> None:
+        """Wait for the body that the decision reads."""
+        if self._body is None:
+            self._decide(b"")
+            return
+        client = self._client
+        limit = self._gateway.limits.body_json_bytes
+        client.body = Collector(client, self._body, limit, self._body_read, self.refuse_unread)
+        client.deadline = self._gateway.deadlines.now + self._gateway.limits.head_timeout_s
+        held = client.take_held()
+        if held:
+            client.body.client_data(held)
+        elif self._block is not None and self._block.expects_continue:
+            # The decision needs the body, so the client has to send it first.
+            client.transport.write(CONTINUE)
+        client.resume()
+
+    def _body_read(self, body: bytes) -> None:
+        self._collected = body
+        self._decide(body)
+
+    def _decide(self, body: bytes | None) -> None:
+        gateway = self._gateway
+        line, block, origin, verified = self._line, self._block, self._origin, self._verified
+        assert line is not None and line.match is not None  # noqa: S101, PT018 - begin() has read them
+        assert block is not None and origin is not None and verified is not None  # noqa: S101, PT018 - as above
+        try:
+            prepared = gateway.prepare(line, verified, block, body)
+        except WireError as error:
+            self.refuse_unread(error)
+            return
+        self._prepared = prepared
+        queries = prepared.queries(origin.source)
+        start = monotonic_ns()
+        decision = decide_all(self._snapshot, queries, self._now)
+        took = monotonic_ns() - start
+        gateway.metrics.decision_seconds.observe_ns(took)
+        shadow = verdict_of(decide_shadow(self._snapshot, queries, self._now, decision))
+        if decision.outcome is Outcome.ALLOW:
+            refused = gateway.verifier.consume(verified, self._now)
+            if refused is not None:
+                decision = deny(refused)
+        if shadow is not None:
+            gateway.metrics.count_divergence(decision.outcome, shadow.outcome)
+        self._queries = queries
+        self._revision = revision = gateway.revision_of(self._snapshot, verified.org)
+        gateway.cells[prepared.decision_cell(decision)] += 1
+        self._record(decision, prepared.fragment(decision, shadow, revision), took)
+
+    def _fragment(self, decision: Decision) -> Fragment:
+        """Write what is known of a request that was not put to the engine."""
+        line, verified = self._line, self._verified
+        path = None if line is None or line.line.path is None else line.line.path.text.decode("ascii")
+        return decision_fragment(
+            NO_ACTOR if verified is None else actor_fragment(verified),
+            decision,
+            org=None if verified is None else verified.org,
+            revision=self._snapshot.revision,
+            method=None if line is None else line.line.method.decode("ascii"),
+            path=path,
+            route=None if line is None or line.match is None else line.match.route.id,
+        )
+
+    # Recording.
+
+    def _record(self, decision: Decision, fragment: Fragment, took: int | None) -> None:
+        """Hand in the one record of this request; what follows waits for it."""
+        trail, block, now = self._gateway.trail, self._block, self._now
+        self._decision = decision
+        self._id = trail.next_id(now)
+        record = encode_decision(
+            fragment,
+            self._id,
+            trail.instant(now),
+            NULL if self._origin is None else self._origin.text,
+            NULL if block is None else json_text(block.request_id),
+            NULL if block is None else json_text(block.trace_id),
+            took,
+        )
+        trail.submit(record, self)
+
+    def recorded(self) -> None:
+        """See :class:`sidegate.audit.ports.Waiter`."""
+        if self._gone:
+            self._gateway.count_end(RequestKind.ABORTED, None)
+        elif self._decision.outcome is Outcome.ALLOW:
+            self._forward()
+        else:
+            self._answer()
+
+    def unrecorded(self) -> None:
+        """See :class:`sidegate.audit.ports.Waiter`."""
+        if self._gone:
+            self._gateway.count_end(RequestKind.ABORTED, None)
+            return
+        self._decision = deny(Reason.AUDIT_UNAVAILABLE)
+        self._status = 0
+        self._detail = None
+        self._answer()
+
+    # Refusing.
+
+    def refuse_unread(self, error: WireError) -> None:
+        """Refuse a request that cannot be read in one way: answer, close, read nothing more (spec 2, W-B)."""
+        self._status = error.status
+        self._detail = error.detail
+        self._close = True
+        self._refuse(deny(error.reason))
+
+    def _refuse(self, decision: Decision) -> None:
+        self._gateway.count_decision(decision)
+        self._record(decision, self._fragment(decision), None)
+
+    def _answer(self) -> None:
+        client, line, block, prepared = self._client, self._line, self._block, self._prepared
+        # A body that was not read to its end would be taken for the next request.
+        unread = self._body is not None and not self._body.done
+        keep = not (self._close or unread or self._gateway.draining)
+        keep = keep and block is not None and not block.close and line is not None and line.line.minor == 1
+        refusal = self._gateway.refusals.write(
+            self._decision,
+            self._id.decode("ascii"),
+            status=self._status,
+            detail=self._detail,
+            ask=None if prepared is None else prepared.asks[0],
+            close=not keep,
+            head_only=line is not None and line.line.method == b"HEAD",
+        )
+        client.transport.write(refusal.wire)
+        self._gateway.count_end(RequestKind.REFUSED, refusal.status)
+        client.finish(keep=keep)
+
+    # Forwarding.
+
+    def _forward(self) -> None:
+        line, block, origin, prepared = self._line, self._block, self._origin, self._prepared
+        assert line is not None and block is not None and origin is not None  # noqa: S101, PT018 - nothing unread is allowed
+        permit = permit_of(self._queries, self._decision, self._id.decode("ascii"))
+        assert permit is not None  # noqa: S101 - recorded() asks for allows only
+        websocket_key = block.websocket_key if block.upgrade is not None else None
+        identity = b"" if prepared is None else prepared.identity(self._revision)
+        head = b"%b%b%b%b%bX-Sidegate-Decision: %b\r\n\r\n" % (
+            line.line.forwarded,
+            block.forward,
+            b"" if websocket_key is None else UPGRADE_LINES,
+            origin.lines,
+            identity,
+            self._id,
+        )
+        forward = Forward(
+            head=head,
+            method=line.line.method,
+            minor=line.line.minor,
+            body=self._body,
+            chunked=block.chunked,
+            payload=self._collected or b"",
+            awaits_continue=block.expects_continue and line.line.minor == 1,
+            keep=line.line.minor == 1 and not block.close and websocket_key is None,
+            websocket_accept=None if websocket_key is None else _accept_of(websocket_key),
+        )
+        org = None if prepared is None else prepared.asks[0].target.org
+        Passage(self._gateway, self._client, org, self._began).start(permit, forward)
+
+    # From the client, while the record is being written or the body collected.
+
+    def client_full(self) -> None:
+        """Nothing of ours is on its way yet."""
+
+    def client_drained(self) -> None:
+        """Nothing of ours is on its way yet."""
+
+    def client_gone(self) -> None:
+        """The client left; the record is written all the same, and nothing is forwarded."""
+        self._gone = True
+        if not self._id:
+            self._refuse(deny(Reason.MALFORMED_REQUEST))
+
+    def deadline_passed(self, now: float) -> None:
+        """The body that the decision reads did not arrive in time."""
+        del now
+        self._client.body = None
+        self.refuse_unread(WireError(408, Reason.REQUEST_TIMEOUT, "the request body did not arrive in time"))
+
+
+def _accept_of(key: bytes) -> bytes:
+    """Return what a server must answer to a WebSocket *key* (RFC 6455 section 4.2.2, item 5.4)."""
+    return b64encode(sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest())

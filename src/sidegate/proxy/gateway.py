@@ -1,0 +1,152 @@
+"""What all connections of one worker share."""
+
+import asyncio
+from typing import Final
+
+from sidegate.audit.trail import AuditTrail
+from sidegate.core.model.decision import Decision, Reason, deny
+from sidegate.core.model.principal import VerifiedCredential
+from sidegate.core.model.value import value
+from sidegate.core.policy.snapshot import Snapshot
+from sidegate.core.routing.resolve import resolve
+from sidegate.core.wire.head import HeaderBlock
+from sidegate.core.wire.response import ResponseHead, read_response_head
+from sidegate.credentials.verifier import CredentialVerifier
+from sidegate.distribution.holder import SnapshotHolder
+from sidegate.proxy.client import ClientConnection
+from sidegate.proxy.deadlines import Deadlines
+from sidegate.proxy.forwarding import Network
+from sidegate.proxy.memo import Memo
+from sidegate.proxy.prepared import Prepared
+from sidegate.proxy.reading import LineReading, Readings
+from sidegate.proxy.refusals import Refusals
+from sidegate.proxy.upstream import UpstreamPool
+from sidegate.telemetry.catalogue import RequestKind
+from sidegate.telemetry.clock import Clock
+from sidegate.telemetry.metrics import AUTHORITY_PLACE, CONNECTIONS, IN_FLIGHT, REASON_CELL, Metrics
+
+REMEMBERED_RESPONSES: Final = 1024
+REMEMBERED_QUESTIONS: Final = 8192
+
+
+@value
+class Limits:
+    """What a client may cost (spec 2.8), in bytes and seconds; 0 for no limit where it says so.
+
+    Attributes:
+        max_body_bytes: 0 for no limit.
+        body_json_bytes: Of a body that a decision reads.
+    """
+
+    head_bytes: int
+    target_bytes: int
+    head_timeout_s: float
+    idle_timeout_s: float
+    response_timeout_s: float
+    connections: int
+    in_flight: int
+    max_body_bytes: int
+    body_json_bytes: int
+
+
+class Gateway:
+    """The data plane of one worker, but for its connections.
+
+    Attributes:
+        draining: The worker is about to end: every answer closes its connection.
+        records_completions: Every forwarded request gets a completion record, not only the unusual ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        limits: Limits,
+        readings: Readings,
+        policies: SnapshotHolder,
+        verifier: CredentialVerifier,
+        trail: AuditTrail,
+        pool: UpstreamPool,
+        refusals: Refusals,
+        metrics: Metrics,
+        trusted_proxies: tuple[Network, ...] = (),
+        records_completions: bool = False,
+    ) -> None:
+        self.loop = loop
+        self.clock = clock
+        self.limits = limits
+        self.readings = readings
+        self.policies = policies
+        self.verifier = verifier
+        self.trail = trail
+        self.pool = pool
+        self.refusals = refusals
+        self.metrics = metrics
+        self.cells = metrics.cells
+        self.trusted_proxies = trusted_proxies
+        self.records_completions = records_completions
+        self.draining = False
+        self.deadlines = Deadlines(loop)
+        self.response_heads: Memo[bytes, ResponseHead] = Memo(REMEMBERED_RESPONSES, read_response_head)
+        self._prepared: Memo[tuple[LineReading, VerifiedCredential], Prepared] = Memo(
+            REMEMBERED_QUESTIONS, lambda key: self._prepare(*key, None, None)
+        )
+        self.connections: set[ClientConnection] = set()
+        self.overloaded_answer = refusals.write(deny(Reason.OVERLOADED), "", status=0, close=True, head_only=False).wire
+
+    def accept(self) -> ClientConnection:
+        """Make the protocol of a new connection."""
+        return ClientConnection(self)
+
+    def admit(self, client: ClientConnection) -> bool:
+        """Take *client* in, unless there are as many as there may be."""
+        if len(self.connections) >= self.limits.connections:
+            return False
+        self.connections.add(client)
+        self.deadlines.watch(client)
+        self.cells[CONNECTIONS] += 1
+        return True
+
+    def dismiss(self, client: ClientConnection) -> None:
+        """Forget *client*, whose connection is gone."""
+        if client in self.connections:
+            self.connections.remove(client)
+            self.deadlines.forget(client)
+            self.cells[CONNECTIONS] -= 1
+
+    def prepare(
+        self, reading: LineReading, credential: VerifiedCredential, block: HeaderBlock, body: bytes | None
+    ) -> Prepared:
+        """Find out what a request asks for.
+
+        Raises:
+            WireError: 400: what decides is missing, ambiguous or not a name.
+        """
+        match = reading.match
+        if match is not None and match.route.line_only:
+            return self._prepared.get((reading, credential))
+        return self._prepare(reading, credential, block, body)
+
+    def _prepare(
+        self, reading: LineReading, credential: VerifiedCredential, block: HeaderBlock | None, body: bytes | None
+    ) -> Prepared:
+        match = reading.match
+        assert match is not None  # noqa: S101 - only matched requests are put to the engine
+        fields = {} if block is None else block.fields
+        asks = resolve(match, credential.org, reading.line.query or b"", lambda name: fields.get(name, ()), body)
+        return Prepared(credential, asks, match.route, reading.line)
+
+    def count_decision(self, decision: Decision) -> None:
+        """Count a refusal that came before the engine."""
+        self.cells[REASON_CELL[decision.reason] + AUTHORITY_PLACE[None]] += 1
+
+    def count_end(self, kind: RequestKind, status: int | None) -> None:
+        """Count a request that is over."""
+        self.cells[IN_FLIGHT] -= 1
+        self.metrics.count_request(kind, status)
+
+    def revision_of(self, snapshot: Snapshot, org: str) -> int:
+        """Return the revision that decides for *org*."""
+        organization = snapshot.organizations.get(org)
+        return snapshot.revision if organization is None else organization.revision

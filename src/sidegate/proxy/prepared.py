@@ -1,0 +1,113 @@
+"""What repeats while one credential asks for one thing, made once (spec 7)."""
+
+from urllib.parse import quote
+
+from sidegate.core.engine.shadow import ShadowFailure
+from sidegate.core.model.decision import Decision, Outcome, Reason
+from sidegate.core.model.principal import Address, Query, VerifiedCredential
+from sidegate.core.routing.resolve import Ask
+from sidegate.core.routing.route import Route
+from sidegate.core.trail.record import Fragment, ShadowVerdict, actor_fragment, decision_fragment
+from sidegate.core.wire.head import RequestLine
+from sidegate.telemetry.metrics import AUTHORITY_PLACE, REASON_CELL
+
+# Written into headers: a comma separates the targets of an operation that has several.
+_SAFE_IN_HEADER = "/:@*!$&'()+;=~"
+
+
+def verdict_of(shadow: Decision | ShadowFailure | None) -> ShadowVerdict | None:
+    """Return what the record says of the candidate; a candidate that broke would have had to deny (spec 1.8)."""
+    if shadow is None:
+        return None
+    if isinstance(shadow, ShadowFailure):
+        return ShadowVerdict(Outcome.DENY, Reason.POLICY_UNAVAILABLE)
+    return ShadowVerdict(shadow.outcome, shadow.reason)
+
+
+class Prepared:
+    """A credential, what it asks for, and the texts that follow from both.
+
+    Attributes:
+        credential: Who asks.
+        asks: For what; not empty.
+    """
+
+    __slots__ = (
+        "_decision",
+        "_fragment",
+        "_identity",
+        "_identity_revision",
+        "_line",
+        "_queries",
+        "_revision",
+        "asks",
+        "credential",
+        "route",
+    )
+
+    def __init__(self, credential: VerifiedCredential, asks: tuple[Ask, ...], route: Route, line: RequestLine) -> None:
+        self.credential = credential
+        self.asks = asks
+        self.route = route
+        self._line = line
+        self._queries: tuple[Query, ...] = ()
+        self._identity = b""
+        self._identity_revision = -1
+        self._fragment = Fragment(b"")
+        self._decision: Decision | None = None
+        self._revision = -1
+
+    def queries(self, source: Address | None) -> tuple[Query, ...]:
+        """Return the questions for the engine."""
+        queries = self._queries
+        if not queries or queries[0].source is not source:
+            queries = tuple([Query(self.credential, ask.authority, ask.target, source) for ask in self.asks])
+            self._queries = queries
+        return queries
+
+    def fragment(self, decision: Decision, shadow: ShadowVerdict | None, revision: int) -> Fragment:
+        """Return the part of the audit record that does not change from request to request."""
+        if decision is self._decision and revision == self._revision and shadow is None:
+            return self._fragment
+        main = self.asks[0]
+        path = self._line.path
+        fragment = decision_fragment(
+            actor_fragment(self.credential),
+            decision,
+            org=main.target.org,
+            authority=main.authority,
+            primitive=main.primitive,
+            target=main.target.text,
+            kind=main.target.kind,
+            shadow=shadow,
+            revision=revision,
+            method=self._line.method.decode("ascii"),
+            path=None if path is None else path.text.decode("ascii"),
+            route=self.route.id,
+        )
+        if shadow is None:
+            self._decision = decision
+            self._revision = revision
+            self._fragment = fragment
+        return fragment
+
+    def identity(self, revision: int) -> bytes:
+        """Return the identity headers that do not change from request to request (spec 6.5), each with CRLF."""
+        if revision != self._identity_revision:
+            targets = ", ".join(quote(ask.target.text, safe=_SAFE_IN_HEADER) for ask in self.asks)
+            chain = ",".join(link.id for link in self.credential.chain)
+            lines = [
+                f"X-Sidegate-Account: {self.credential.account}\r\n",
+                f"X-Sidegate-Organization: {self.credential.org}\r\n",
+                f"X-Sidegate-Authority: {', '.join(ask.authority for ask in self.asks)}\r\n",
+                f"X-Sidegate-Target: {targets}\r\n",
+                f"X-Sidegate-Revision: {revision}\r\n",
+                f"X-Sidegate-Chain: {chain}\r\n" if chain else "",
+            ]
+            self._identity = "".join(lines).encode("ascii")
+            self._identity_revision = revision
+        return self._identity
+
+    def decision_cell(self, decision: Decision) -> int:
+        """Return the metric cell to count *decision* in."""
+        return REASON_CELL[decision.reason] + AUTHORITY_PLACE[self.asks[0].authority]

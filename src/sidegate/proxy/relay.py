@@ -1,0 +1,429 @@
+"""One forwarded request: request body up, response down, both with back-pressure (spec 2.5)."""
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sidegate.core.model.decision import Reason
+from sidegate.core.model.errors import WireError
+from sidegate.core.model.value import hot_value
+from sidegate.core.trail.record import Ending
+from sidegate.core.wire.response import MAX_INTERIM, Framing, ResponseHead
+from sidegate.proxy.body import BodyReader, ChunkedBody, LengthBody, UntilCloseBody, frame_chunks
+from sidegate.proxy.upstream import UpstreamConnection
+from sidegate.telemetry.clock import monotonic_ns
+
+if TYPE_CHECKING:
+    from sidegate.proxy.client import ClientConnection
+    from sidegate.proxy.gateway import Gateway
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+UPGRADE_LINES: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+_CLOSE: Final = b"Connection: close\r\n"
+_CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
+_HEAD_END: Final = b"\r\n\r\n"
+
+IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"REPORT", b"SEARCH"})
+"""RFC 9110 section 9.2.2 and the read-only methods of WebDAV."""
+
+RATE_WINDOW_S: Final = 10.0
+MIN_RATE: Final = 1024
+"""Bytes per second that a body must move at, judged per window (spec 2.8)."""
+
+UPSTREAM_HEAD_BYTES: Final = 64 * 1024
+
+
+@hot_value
+class Forward:
+    """What is to be sent upstream.
+
+    Attributes:
+        head: Request line and headers, with the empty line.
+        method: As in the head.
+        minor: The client speaks HTTP/1.minor.
+        body: Finds the end of the request's body; None if there is none.
+        chunked: The body goes upstream in chunks.
+        payload: Body bytes that were read before the decision.
+        awaits_continue: The client waits for 100 before it sends the body.
+        keep: The client's connection may serve another request afterwards.
+        websocket_accept: What a 101 must carry; None if this is no upgrade.
+    """
+
+    head: bytes
+    method: bytes
+    minor: int
+    body: BodyReader | None
+    chunked: bool
+    payload: bytes
+    awaits_continue: bool
+    keep: bool
+    websocket_accept: bytes | None
+
+
+class Owner(Protocol):
+    """The exchange that a relay works for. Exactly one of these is called, once."""
+
+    def relayed(self, head: ResponseHead, *, keep: bool) -> None:
+        """The response went to the client, whole."""
+
+    def failed(self, reason: Reason, detail: str) -> None:
+        """Nothing of a response went to the client; it must get an answer from us."""
+
+    def upgraded(self, head: ResponseHead, upstream: UpstreamConnection, first: int) -> None:
+        """The 101 went to the client with *first* bytes behind it; both connections are now a tunnel."""
+
+    def cut(self, ending: Ending, reason: Reason | None) -> None:
+        """The client's connection is gone, or was ended because the response cannot be completed."""
+
+
+class Relay:
+    """Carries one request and its response.
+
+    Attributes:
+        bytes_in: Body bytes from the client so far.
+        bytes_out: Body bytes to the client so far.
+        overhead_ns: Time spent between the upstream's bytes and the client's socket, for the first of them.
+        head: Of the final response, once it is there.
+    """
+
+    __slots__ = (
+        "_client",
+        "_forward",
+        "_gateway",
+        "_held",
+        "_interim",
+        "_keep",
+        "_over",
+        "_owner",
+        "_reader",
+        "_retried",
+        "_throttled",
+        "_upstream",
+        "_window",
+        "bytes_in",
+        "bytes_out",
+        "head",
+        "overhead_ns",
+        "responded_at",
+        "sent_at",
+    )
+
+    def __init__(self, gateway: "Gateway", client: "ClientConnection", forward: Forward, owner: Owner) -> None:
+        self._gateway = gateway
+        self._client = client
+        self._forward = forward
+        self._owner = owner
+        self._upstream: UpstreamConnection | None = None
+        self._held = b""
+        self._interim = 0
+        self._reader: BodyReader | None = None
+        self._keep = False
+        self._retried = False
+        self._over = False
+        self._throttled = False
+        self._window = 0
+        self.head: ResponseHead | None = None
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.sent_at = 0
+        self.responded_at = 0
+        self.overhead_ns = 0
+
+    def start(self) -> None:
+        """Send the request on an idle connection, or open one."""
+        self._client.deadline = self._gateway.deadlines.now + self._gateway.limits.response_timeout_s
+        upstream = self._gateway.pool.take()
+        if upstream is not None:
+            self.attach(upstream)
+        else:
+            self._gateway.pool.connect(self)
+
+    # From the pool.
+
+    def attach(self, upstream: UpstreamConnection) -> None:
+        """See :class:`sidegate.proxy.upstream.Borrower`."""
+        if self._over:
+            self._gateway.pool.release(upstream)
+            return
+        self._upstream = upstream
+        upstream.listener = self
+        self.sent_at = monotonic_ns()
+        forward = self._forward
+        body = forward.body
+        if body is None:
+            upstream.transport.write(forward.head)
+            return
+        if forward.payload or body.done:
+            self.bytes_in += len(forward.payload)
+            payload = frame_chunks(forward.payload, done=body.done) if forward.chunked else forward.payload
+            upstream.transport.write(forward.head + payload)
+        else:
+            upstream.transport.write(forward.head)
+        if body.done:
+            return
+        self._client.deadline = self._gateway.deadlines.now + RATE_WINDOW_S
+        self._client.body = self
+        held = self._client.take_held()
+        if held:
+            self.client_data(held)
+        elif forward.awaits_continue:
+            self._client.transport.write(CONTINUE)
+        self._client.resume()
+
+    def connect_failed(self, error: OSError | TimeoutError) -> None:
+        """See :class:`sidegate.proxy.upstream.Borrower`."""
+        if self._over:
+            return
+        timeout = isinstance(error, TimeoutError)
+        reason = Reason.UPSTREAM_TIMEOUT if timeout else Reason.UPSTREAM_UNREACHABLE
+        self._fail(reason, "no connection to the upstream could be opened" + (" in time" if timeout else ""))
+
+    # From the client.
+
+    def client_data(self, data: bytes) -> None:
+        """Pass on bytes of the request's body."""
+        body = self._forward.body
+        assert body is not None  # noqa: S101 - set for as long as the client's bytes come here
+        try:
+            payload, rest = body.feed(data)
+        except WireError as error:
+            self._drop_upstream()
+            if self.head is None:
+                self._owner.failed(error.reason, error.detail)
+            else:
+                self._cut(Ending.CLIENT_CLOSED, error.reason)
+            return
+        self.bytes_in += len(payload)
+        if body.done:
+            self._client.body = None
+            if self.head is None:
+                self._client.deadline = self._gateway.deadlines.now + self._gateway.limits.response_timeout_s
+            if rest:
+                self._client.hold(rest)
+        if self._upstream is not None:
+            framed = frame_chunks(payload, done=body.done) if self._forward.chunked else payload
+            if framed:
+                self._upstream.transport.write(framed)
+
+    def client_full(self) -> None:
+        """The client does not drain: read no more of the response."""
+        if self._upstream is not None:
+            self._throttled = True
+            self._upstream.transport.pause_reading()
+
+    def client_drained(self) -> None:
+        """Read on."""
+        if self._throttled and self._upstream is not None:
+            self._throttled = False
+            self._upstream.transport.resume_reading()
+
+    def client_gone(self) -> None:
+        """Nobody waits for the response any more."""
+        self._drop_upstream()
+        self._owner.cut(Ending.CLIENT_CLOSED, None)
+
+    def deadline_passed(self, now: float) -> None:
+        """Give up on whoever does not move, or look again after another window."""
+        body = self._forward.body
+        sending = body is not None and not body.done and self._upstream is not None
+        if self.head is None and not sending:
+            self._fail(Reason.UPSTREAM_TIMEOUT, "the upstream did not begin to answer in time")
+            return
+        moved = self.bytes_in + self.bytes_out - self._window
+        if moved >= MIN_RATE * RATE_WINDOW_S or (self.head is not None and self.head.event_stream):
+            self._window += moved
+            self._client.deadline = now + RATE_WINDOW_S
+        elif self.head is None:
+            self._fail(Reason.REQUEST_TIMEOUT, "the request body came too slowly")
+        else:
+            self._drop_upstream()
+            self._cut(Ending.LIMIT_REACHED, Reason.REQUEST_TIMEOUT)
+
+    # From the upstream.
+
+    def upstream_full(self) -> None:
+        """The upstream does not drain: read no more of the request."""
+        self._client.pause()
+
+    def upstream_drained(self) -> None:
+        """Read on, while there is a body to read."""
+        if self._client.body is not None:
+            self._client.resume()
+
+    def upstream_data(self, data: bytes) -> None:
+        """Read the response on."""
+        arrived = monotonic_ns()
+        try:
+            if self.head is None:
+                self._read_head(self._held + data if self._held else data, arrived)
+            else:
+                self._read_body(data)
+        except WireError as error:
+            self._spoil(error.detail)
+
+    def upstream_lost(self, error: Exception | None) -> None:
+        """The upstream's connection is gone: the end of the response, a reason to try again, or a failure."""
+        reused = self._upstream is not None and not self._upstream.fresh
+        self._upstream = None
+        if self.head is not None:
+            if self.head.framing is Framing.UNTIL_CLOSE and error is None:
+                self._end()
+            else:
+                self._cut(Ending.UPSTREAM_CLOSED, Reason.UPSTREAM_INVALID)
+        elif self._held or self._interim:
+            self._fail(Reason.UPSTREAM_INVALID, "the upstream ended its connection within a response head")
+        elif reused and not self._retried and self._forward.body is None and self._forward.method in IDEMPOTENT:
+            # It may have closed the idle connection just as we wrote: not a byte of an answer came (spec 2.5).
+            self._retried = True
+            self._gateway.pool.connect(self)
+        else:
+            self._fail(Reason.UPSTREAM_UNREACHABLE, "the upstream ended its connection without an answer")
+
+    def _read_head(self, data: bytes, arrived: int) -> None:
+        while True:
+            end = data.find(_HEAD_END)
+            if end < 0:
+                if len(data) > UPSTREAM_HEAD_BYTES:
+                    raise WireError(502, Reason.UPSTREAM_INVALID, "the response head is too long")
+                self._held = data
+                return
+            head = self._gateway.response_heads.get(data[: end + 2])
+            data = data[end + 4 :]
+            if head.status >= 200:
+                break
+            if head.status == 101:
+                self._upgrade(head, data)
+                return
+            self._interim_head(head)
+        self._held = b""
+        self.responded_at = arrived
+        self._begin(head, data)
+        self.overhead_ns = monotonic_ns() - arrived
+
+    def _interim_head(self, head: ResponseHead) -> None:
+        self._interim += 1
+        if self._interim > MAX_INTERIM:
+            raise WireError(502, Reason.UPSTREAM_INVALID, f"the upstream sent more than {MAX_INTERIM} interim answers")
+        if head.status != 100 and self._forward.minor:
+            self._client.transport.write(head.forward + b"\r\n")
+
+    def _upgrade(self, head: ResponseHead, first: bytes) -> None:
+        """Open the tunnel, if it is the one that was asked for (RFC 6455 section 4.1, spec 2.6)."""
+        upstream = self._upstream
+        accept = self._forward.websocket_accept
+        asked = accept is not None and head.websocket_accept == accept
+        if upstream is None or not asked or head.upgrade is None or head.upgrade.lower() != b"websocket":
+            raise WireError(502, Reason.UPSTREAM_INVALID, "the upstream switched to a protocol that was not asked for")
+        if self._client.take_held():
+            # Nothing that the client sent before the 101 may pass: it was not part of a tunnel yet.
+            self._drop_upstream()
+            self._cut(Ending.CLIENT_CLOSED, Reason.MALFORMED_REQUEST)
+            return
+        self._over = True
+        self.head = head
+        self._client.transport.write(head.forward + UPGRADE_LINES + b"\r\n" + first)
+        self._owner.upgraded(head, upstream, len(first))
+
+    def _begin(self, head: ResponseHead, rest: bytes) -> None:
+        forward = self._forward
+        bodiless = head.framing is Framing.NONE or forward.method == b"HEAD"
+        sent = forward.body is None or forward.body.done
+        if bodiless:
+            if rest:
+                raise WireError(502, Reason.UPSTREAM_INVALID, "the upstream sent bytes after its response")
+            payload, done = b"", True
+        else:
+            self._reader = reader = _reader_of(head)
+            payload, rest = reader.feed(rest)
+            if rest:
+                raise WireError(502, Reason.UPSTREAM_INVALID, "the upstream sent bytes after its response")
+            done = reader.done
+        self.head = head
+        until_close = head.framing is Framing.UNTIL_CLOSE and not bodiless
+        self._keep = forward.keep and sent and not until_close and not self._gateway.draining
+        self._client.transport.write(self._response_start(head, payload, bodiless=bodiless, done=done))
+        self.bytes_out += len(payload)
+        if done:
+            self._end()
+        else:
+            self._window = self.bytes_in + self.bytes_out
+            self._client.deadline = self._gateway.deadlines.now + RATE_WINDOW_S
+
+    def _response_start(self, head: ResponseHead, payload: bytes, *, bodiless: bool, done: bool) -> bytes:
+        forward = self._forward
+        if head.framing is Framing.CHUNKED:
+            if forward.minor == 0:
+                # HTTP/1.0 knows no chunks; the end of the connection ends the body (RFC 9112 section 6.3).
+                self._keep = False
+                extra = b""
+            else:
+                extra = _CHUNKED
+                payload = b"" if bodiless else frame_chunks(payload, done=done)
+        else:
+            extra = b""
+        if not self._keep:
+            extra += _CLOSE
+        return b"%b%b\r\n%b" % (head.forward, extra, payload)
+
+    def _read_body(self, data: bytes) -> None:
+        reader = self._reader
+        head = self.head
+        if reader is None or head is None:
+            raise WireError(502, Reason.UPSTREAM_INVALID, "the upstream sent bytes after its response")
+        payload, rest = reader.feed(data)
+        if rest:
+            raise WireError(502, Reason.UPSTREAM_INVALID, "the upstream sent bytes after its response")
+        self.bytes_out += len(payload)
+        if head.framing is Framing.CHUNKED and self._forward.minor:
+            payload = frame_chunks(payload, done=reader.done)
+        if payload:
+            self._client.transport.write(payload)
+        if reader.done:
+            self._end()
+
+    def _end(self) -> None:
+        """The response is with the client."""
+        head = self.head
+        assert head is not None  # noqa: S101 - only a response that began can end
+        self._over = True
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            sent = self._forward.body is None or self._forward.body.done
+            if head.close or not sent or self._forward.websocket_accept is not None:
+                upstream.discard()
+            else:
+                if self._throttled:
+                    upstream.transport.resume_reading()
+                self._gateway.pool.release(upstream)
+        self._owner.relayed(head, keep=self._keep)
+
+    def _spoil(self, detail: str) -> None:
+        """The upstream's bytes cannot be read in one way (spec 2.5)."""
+        self._drop_upstream()
+        if self.head is None:
+            self._owner.failed(Reason.UPSTREAM_INVALID, detail)
+        else:
+            self._cut(Ending.UPSTREAM_FAILED, Reason.UPSTREAM_INVALID)
+
+    def _fail(self, reason: Reason, detail: str) -> None:
+        self._drop_upstream()
+        self._owner.failed(reason, detail)
+
+    def _cut(self, ending: Ending, reason: Reason | None) -> None:
+        """End the client's connection so that what it has is not taken for a whole response."""
+        self._client.serving = None
+        self._client.transport.abort()
+        self._owner.cut(ending, reason)
+
+    def _drop_upstream(self) -> None:
+        self._over = True
+        self._gateway.pool.give_up(self)
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.discard()
+
+
+def _reader_of(head: ResponseHead) -> BodyReader:
+    if head.framing is Framing.LENGTH:
+        return LengthBody(head.length)
+    if head.framing is Framing.CHUNKED:
+        return ChunkedBody()
+    return UntilCloseBody()

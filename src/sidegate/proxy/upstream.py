@@ -1,0 +1,200 @@
+"""Connections to the upstream and the pool that keeps them (spec 2.5)."""
+
+import asyncio
+from collections import deque
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+from sidegate.core.model.value import value
+from sidegate.telemetry.tasks import TaskSet
+
+WRITE_HIGH_WATER: Final = 64 * 1024
+"""Bytes held per direction before reading on the other side stops (spec 2.5)."""
+
+
+@value
+class UpstreamAddress:
+    """Where the upstream listens: a Unix socket *path*, or *host* and *port*."""
+
+    host: str
+    port: int
+    path: str | None
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}" if self.path is not None else f"{self.host}:{self.port}"
+
+
+def read_upstream_url(url: str) -> UpstreamAddress:
+    """Read ``http://host:port`` or ``unix:/path``.
+
+    Raises:
+        ValueError: Neither.
+    """
+    if url.startswith("unix:"):
+        return UpstreamAddress("", 0, url.removeprefix("unix:").removeprefix("//"))
+    parts = urlsplit(url)
+    if parts.scheme != "http" or parts.hostname is None or parts.path not in {"", "/"} or parts.query:
+        raise ValueError(f"`{url}` is not an upstream; write http://host:port or unix:/path")
+    return UpstreamAddress(parts.hostname, parts.port or 80, None)
+
+
+class Borrower(Protocol):
+    """Who asks the pool for a connection. Exactly one of the two is called."""
+
+    def attach(self, upstream: "UpstreamConnection") -> None:
+        """Begin to use *upstream*, or release it."""
+
+    def connect_failed(self, error: OSError | TimeoutError) -> None:
+        """No connection could be had."""
+
+
+class Listener(Protocol):
+    """What an upstream connection talks to while it serves a request or a tunnel."""
+
+    def upstream_data(self, data: bytes) -> None:
+        """Bytes of the upstream."""
+
+    def upstream_full(self) -> None:
+        """Send no more for now."""
+
+    def upstream_drained(self) -> None:
+        """Send on."""
+
+    def upstream_lost(self, error: Exception | None) -> None:
+        """The connection is gone; *error* is None if the upstream ended it in order."""
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """One connection to the upstream; serves one request at a time."""
+
+    __slots__ = ("_pool", "fresh", "listener", "open", "transport")
+
+    transport: asyncio.Transport
+
+    def __init__(self, pool: "UpstreamPool") -> None:
+        self._pool = pool
+        self.listener: Listener | None = None
+        self.fresh = True
+        self.open = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type; both uvloop classes derive
+        self.transport = transport
+        self.open = True
+        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        if self.listener is not None:
+            self.listener.upstream_data(data)
+        else:
+            # An upstream that speaks without being asked cannot be paired with the next request (spec 2.5).
+            self.discard()
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol."""
+        if self.listener is not None:
+            self.listener.upstream_full()
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        if self.listener is not None:
+            self.listener.upstream_drained()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self.open = False
+        listener, self.listener = self.listener, None
+        self._pool.forget(self)
+        if listener is not None:
+            listener.upstream_lost(exc)
+
+    def discard(self) -> None:
+        """End the connection at once; nobody hears of it."""
+        self.listener = None
+        if self.open:
+            self.transport.abort()
+
+
+class UpstreamPool:
+    """Keeps idle connections, opens new ones, and never more than *limit* at a time."""
+
+    def __init__(self, address: UpstreamAddress, *, limit: int, connect_timeout_s: float, tasks: TaskSet) -> None:
+        self.address = address
+        self._limit = limit
+        self._connect_timeout_s = connect_timeout_s
+        self._tasks = tasks
+        self._idle: list[UpstreamConnection] = []
+        self._all: set[UpstreamConnection] = set()
+        self._connecting = 0
+        # Borrowers for whom a connection is not being opened because the limit is reached, oldest first.
+        self._waiting: deque[Borrower] = deque()
+
+    def take(self) -> UpstreamConnection | None:
+        """Return the idle connection used last, if there is one: the others may then time out."""
+        while self._idle:
+            upstream = self._idle.pop()
+            if upstream.open and not upstream.transport.is_closing():
+                upstream.fresh = False
+                return upstream
+        return None
+
+    def connect(self, borrower: Borrower) -> None:
+        """Open a connection for *borrower*, or let it wait for one when the limit is reached."""
+        if len(self._all) + self._connecting >= self._limit:
+            self._waiting.append(borrower)
+            return
+        self._connecting += 1
+        self._tasks.spawn(self._connect(borrower), "upstream_connect")
+
+    def give_up(self, borrower: Borrower) -> None:
+        """Forget a waiting *borrower*."""
+        if borrower in self._waiting:
+            self._waiting.remove(borrower)
+
+    def release(self, upstream: UpstreamConnection) -> None:
+        """Take back a connection whose response ended cleanly."""
+        upstream.listener = None
+        if self._waiting:
+            upstream.fresh = False
+            self._waiting.popleft().attach(upstream)
+        else:
+            self._idle.append(upstream)
+
+    def forget(self, upstream: UpstreamConnection) -> None:
+        """Note that *upstream* is gone; its place goes to who waits longest."""
+        self._all.discard(upstream)
+        if upstream in self._idle:
+            self._idle.remove(upstream)
+        if self._waiting:
+            self.connect(self._waiting.popleft())
+
+    def close(self) -> None:
+        """End all connections."""
+        for upstream in list(self._all):
+            upstream.discard()
+
+    async def _connect(self, borrower: Borrower) -> None:
+        try:
+            upstream = await asyncio.wait_for(self._open(), self._connect_timeout_s)
+        except (OSError, TimeoutError) as error:
+            borrower.connect_failed(error)
+            if self._waiting and not self._all:
+                # Nobody will release a connection to them; each learns for itself.
+                self._waiting.popleft().connect_failed(error)
+            return
+        finally:
+            self._connecting -= 1
+        self._all.add(upstream)
+        borrower.attach(upstream)
+
+    async def _open(self) -> UpstreamConnection:
+        loop = asyncio.get_running_loop()
+        if self.address.path is not None:
+            _, upstream = await loop.create_unix_connection(lambda: UpstreamConnection(self), self.address.path)
+        else:
+            _, upstream = await loop.create_connection(
+                lambda: UpstreamConnection(self), self.address.host, self.address.port
+            )
+        return upstream
