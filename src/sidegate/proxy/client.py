@@ -3,7 +3,7 @@
 import asyncio
 import re
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import WireError
@@ -90,8 +90,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type; both uvloop classes derive
-        self.transport = transport
+        self.transport = transport = cast("asyncio.Transport", transport)
         if not self._gateway.admit(self):
             transport.write(self._gateway.overloaded_answer)
             transport.close()

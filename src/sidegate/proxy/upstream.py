@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 from urllib.parse import urlsplit
 
 from sidegate.core.model.value import value
@@ -79,8 +79,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type; both uvloop classes derive
-        self.transport = transport
+        self.transport = transport = cast("asyncio.Transport", transport)
         self.open = True
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
 
