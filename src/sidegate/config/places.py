@@ -1,0 +1,250 @@
+"""Where things are that a configuration names: sockets, files, folders, other services."""
+
+import re
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic_core import PydanticKnownError
+
+from sidegate.config.forms import form, refuse
+from sidegate.core.model.value import value
+
+T = TypeVar("T")
+
+_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+MAX_PORT: Final = 65_535
+MAX_UNIX_PATH_BYTES: Final = 107
+"""sockaddr_un.sun_path without its NUL (unix(7))."""
+
+
+class Outside(str):
+    """Text that came from a variable or a flag: a relative path in it starts where the command was called."""
+
+    __slots__ = ()
+
+
+@value
+class TcpEndpoint:
+    """A TCP socket. *host* is a name or an address; an IPv6 address stands without brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@value
+class UnixEndpoint:
+    """A Unix stream socket."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+Endpoint = TcpEndpoint | UnixEndpoint
+
+
+@value
+class UpstreamUrl:
+    """Where the DataStore service listens, and by which protocol (http or https)."""
+
+    scheme: str
+    endpoint: Endpoint
+
+    def __str__(self) -> str:
+        return str(self.endpoint) if isinstance(self.endpoint, UnixEndpoint) else f"{self.scheme}://{self.endpoint}"
+
+
+@value
+class FileSource:
+    """A file on this machine, written ``file:path``."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"file:{self.path}"
+
+
+@value
+class UrlSource:
+    """Something fetched over HTTPS (or HTTP on the loopback)."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@value
+class DirectorySource:
+    """A watched folder of policy files, written ``dir:path`` (spec 5.1)."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"dir:{self.path}"
+
+
+@value
+class RedisSource:
+    """A Redis, Sentinel or Cluster address (spec 5.1)."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return masked_url(self.url)
+
+
+def masked_url(url: str) -> str:
+    """Return *url* without what stands before the ``@``."""
+    return re.sub(r"(?<=://)[^/?#]*@", "***@", url)
+
+
+def _port(text: str) -> int | None:
+    port = int(text) if re.fullmatch("[0-9]{1,5}", text) is not None else None
+    return port if port is not None and port <= MAX_PORT else None
+
+
+def parse_tcp(text: str) -> TcpEndpoint:
+    """Read ``127.0.0.1:8080``, ``[::1]:8080`` or ``name:8080``.
+
+    Raises:
+        ValueError: None of these.
+    """
+    host, _, port_text = text.rpartition(":")
+    port = _port(port_text)
+    if port is not None:
+        if host.startswith("[") and host.endswith("]"):
+            try:
+                return TcpEndpoint(str(IPv6Address(host[1:-1])), port)
+            except ValueError:
+                pass
+        elif _HOST.fullmatch(host) is not None:
+            return TcpEndpoint(host, port)
+    raise ValueError("write host:port, e.g. 127.0.0.1:8080, [::1]:8080 or unix:/run/sidegate.sock")
+
+
+def _in_folder(text: str, info: ValidationInfo) -> Path:
+    folder = Path.cwd() if isinstance(text, Outside) else Path(info.context or ".")
+    return folder / text
+
+
+def _unix(text: str, info: ValidationInfo) -> UnixEndpoint:
+    path = _in_folder(type(text)(text.removeprefix("unix:")), info)
+    if len(str(path).encode()) > MAX_UNIX_PATH_BYTES or not text.removeprefix("unix:"):
+        raise ValueError(f"write unix: and a path of at most {MAX_UNIX_PATH_BYTES} bytes")
+    return UnixEndpoint(path)
+
+
+def _endpoint(text: str, info: ValidationInfo) -> Endpoint:
+    return _unix(text, info) if text.startswith("unix:") else parse_tcp(text)
+
+
+_URL_HINT: Final = "write http://host:port or unix:/path, without a path behind it"
+
+
+def _upstream(text: str, info: ValidationInfo) -> UpstreamUrl:
+    if text.startswith("unix:"):
+        return UpstreamUrl("http", _unix(text, info))
+    match = re.fullmatch(r"(https?)://([^/?#@\s]+)/?", text)
+    if match is None:
+        raise ValueError(_URL_HINT)
+    scheme, place = match.groups()
+    has_port = re.search(r":[0-9]*$", place) is not None and not place.endswith("]")
+    try:
+        return UpstreamUrl(scheme, parse_tcp(place if has_port else f"{place}:{'443' if scheme == 'https' else '80'}"))
+    except ValueError:
+        raise ValueError(_URL_HINT) from None
+
+
+def _file_path(text: str, info: ValidationInfo) -> Path:
+    if not text or "\0" in text:
+        raise ValueError("write a path")
+    return _in_folder(text, info)
+
+
+def _file_source(text: str, info: ValidationInfo) -> FileSource:
+    name = text.removeprefix("file:")
+    if name == text or not name:
+        raise ValueError("write file: and a path, e.g. file:key.pem")
+    return FileSource(_in_folder(type(text)(name), info))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _jwks(text: str, info: ValidationInfo) -> FileSource | UrlSource:
+    if text.startswith("file:"):
+        return _file_source(text, info)
+    parts = urlsplit(text)
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+    if not is_safe or not parts.hostname or parts.username is not None or parts.fragment:
+        # Whoever can answer in the place of the issuer makes every session: plain HTTP stays on this machine.
+        raise ValueError("write file: and a path, or an https:// address (http:// only on the loopback)")
+    return UrlSource(text)
+
+
+def _policy_source(text: str, info: ValidationInfo) -> DirectorySource | RedisSource:
+    if text.startswith("dir:") and text != "dir:":
+        return DirectorySource(_in_folder(type(text)(text.removeprefix("dir:")), info))
+    if re.fullmatch(r"(?:rediss?|redis\+sentinel|redis\+cluster)://[^\s]+", text) is not None:
+        return RedisSource(text)
+    raise ValueError("write dir: and a folder, e.g. dir:policy/")
+
+
+def _redis(text: str) -> RedisSource:
+    if re.fullmatch(r"(?:rediss?|redis\+sentinel|redis\+cluster)://[^\s]+", text) is None:
+        raise ValueError("write redis://host:port")
+    return RedisSource(text)
+
+
+def _located(
+    parse: Callable[[str, ValidationInfo], T], schema: dict[str, Any]
+) -> tuple[PlainValidator, WithJsonSchema]:
+    def read(written: object, info: ValidationInfo) -> T:
+        if not isinstance(written, str):
+            raise PydanticKnownError("string_type")
+        try:
+            return parse(written, info)
+        except ValueError as exc:
+            raise refuse(f"is '{masked_url(written)}'", str(exc)) from None
+
+    return PlainValidator(read), WithJsonSchema({"type": "string", **schema})
+
+
+WrittenEndpoint = Annotated[
+    TcpEndpoint | UnixEndpoint,
+    *_located(
+        _endpoint, {"pattern": "^unix:.|:[0-9]{1,5}$", "examples": ["127.0.0.1:8080", "unix:/run/sidegate.sock"]}
+    ),
+]
+WrittenUpstream = Annotated[
+    UpstreamUrl,
+    *_located(
+        _upstream,
+        {"pattern": r"^(?:https?://[^/?#@\s]+/?|unix:.+)$", "examples": ["http://127.0.0.1:9000", "unix:/run/ds.sock"]},
+    ),
+]
+FilePath = Annotated[Path, *_located(_file_path, {"minLength": 1})]
+WrittenFile = Annotated[FileSource, *_located(_file_source, {"pattern": "^file:.", "examples": ["file:key.pem"]})]
+WrittenJwks = Annotated[
+    FileSource | UrlSource, *_located(_jwks, {"pattern": "^(?:file:.|https?://.)", "examples": ["file:jwks.json"]})
+]
+WrittenPolicySource = Annotated[
+    DirectorySource | RedisSource,
+    *_located(
+        _policy_source, {"pattern": r"^(?:dir:.|redis(?:s|\+sentinel|\+cluster)?://.)", "examples": ["dir:policy/"]}
+    ),
+]
+WrittenRedis = Annotated[RedisSource, *form(_redis, {"pattern": r"^redis(?:s|\+sentinel|\+cluster)?://."})]
