@@ -1,0 +1,145 @@
+"""Puts the same request to the engine and to the oracle and says where they differ."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from tests.oracle.decide import Oracle, with_candidate
+from tests.oracle.generate import Generator
+
+from sidegate.core.engine.decide import decide, decide_subject
+from sidegate.core.engine.shadow import decide_shadow
+from sidegate.core.model.decision import Decision, Reason
+from sidegate.core.model.principal import Query
+from sidegate.core.model.units import UnixMillis
+from sidegate.core.policy.compile import compile_document
+from sidegate.core.policy.document import PolicyDocument
+from sidegate.core.policy.snapshot import OrganizationSnapshot, Snapshot
+
+QUERIES_PER_POLICY = 100
+
+
+@dataclass
+class Tally:
+    """What was compared, so that a generator that reaches nothing cannot pass for agreement."""
+
+    pairs: int = 0
+    enforced: Counter[Reason] = field(default_factory=Counter)
+    candidate: Counter[Reason] = field(default_factory=Counter)
+    diverged: int = 0
+    unconcerned: int = 0
+
+
+def compare_many(seed: int, pairs: int, tally: Tally) -> None:
+    """Compare *pairs* generated (policy, request) pairs.
+
+    Raises:
+        AssertionError: Engine and oracle differ; the message is a reproduction that holds only what matters.
+    """
+    generator = Generator(seed)
+    done = 0
+    while done < pairs:
+        document = generator.document()
+        organization = compile_document(document, 1)
+        snapshot = Snapshot(1, [organization])
+        oracle = Oracle(document)
+        candidate = None if document.candidate is None else Oracle(with_candidate(document))
+        for _ in range(min(QUERIES_PER_POLICY, pairs - done)):
+            query, now = generator.query(), generator.now()
+            tally.pairs += 1
+            expected = oracle.decide(query, now)
+            tally.enforced[expected.reason] += 1
+            actual = decide(snapshot, query, now)
+            if not agree(expected, actual):
+                raise AssertionError(reproduction(document, query, now))
+            if candidate is not None:
+                compare_candidate(snapshot, candidate, query, now, enforced=actual, tally=tally)
+        done += QUERIES_PER_POLICY
+
+
+def compare_candidate(
+    snapshot: Snapshot, oracle: Oracle, query: Query, now: UnixMillis, *, enforced: Decision, tally: Tally
+) -> None:
+    """Compare what the candidate answers, whether or not it concerns the account, and what is told of it."""
+    organization = snapshot.organizations.get(query.credential.org)
+    if organization is None:
+        assert decide_shadow(snapshot, [query], now, enforced) is None
+        return
+    expected = oracle.decide(query, now)
+    tally.candidate[expected.reason] += 1
+    actual = candidate_decision(organization, query, now)
+    if actual is None:
+        tally.unconcerned += 1
+        actual = enforced
+    told = decide_shadow(snapshot, [query], now, enforced)
+    differs = expected.outcome is not enforced.outcome
+    tally.diverged += differs
+    if not agree(expected, actual) or (told != actual if differs else told is not None):
+        raise AssertionError("candidate: " + reproduction(with_candidate(organization.document), query, now))
+
+
+def candidate_decision(organization: OrganizationSnapshot, query: Query, now: UnixMillis) -> Decision | None:
+    """The candidate's whole answer; None when the engine holds that the candidate does not concern the account."""
+    shadow = organization.subject(query.credential.account).shadow
+    return None if shadow is None else decide_subject(shadow.subject(), query, now)
+
+
+def agree(expected: Decision, actual: Decision) -> bool:
+    """Equal, but that for a narrowed subtree the oracle cites all that narrows it and the engine some of it."""
+    if expected.reason is Reason.SUBTREE_NARROWED and actual.reason is Reason.SUBTREE_NARROWED:
+        cited = set(actual.because)
+        return (
+            expected.outcome is actual.outcome
+            and bool(cited or not expected.because)
+            and cited <= set(expected.because)
+        )
+    return expected == actual
+
+
+def reproduction(document: PolicyDocument, query: Query, now: UnixMillis) -> str:
+    """Shrink *document* to the entries without which the two would agree, and print both answers."""
+    document = replace(document, candidate=None)
+    shrunk = True
+    while shrunk:
+        shrunk = False
+        for smaller in _one_entry_less(document):
+            if _differ(smaller, query, now):
+                document, shrunk = smaller, True
+                break
+    for simpler in _simpler(query):
+        if _differ(document, simpler, now):
+            query = simpler
+    lines = ["engine and oracle differ"]
+    lines += [f"  {listed}: {entry}" for listed in _LISTS for entry in getattr(document, listed)]
+    lines += [
+        f"  query: {query}",
+        f"  now: {now}",
+        f"  oracle: {Oracle(document).decide(query, now)}",
+        f"  engine: {decide(Snapshot(1, [compile_document(document, 1)]), query, now)}",
+    ]
+    return "\n".join(lines)
+
+
+_LISTS = ("roles", "members", "bindings", "denies", "approvals")
+
+
+def _one_entry_less(document: PolicyDocument) -> Iterator[PolicyDocument]:
+    for listed in _LISTS:
+        entries = getattr(document, listed)
+        for place in range(len(entries)):
+            yield replace(document, **{listed: entries[:place] + entries[place + 1 :]})
+
+
+def _simpler(query: Query) -> Iterator[Query]:
+    plain = replace(query.credential, authorities=None, scopes=None)
+    yield replace(query, credential=plain)
+    for size in range(len(query.credential.chain)):
+        yield replace(query, credential=replace(plain, chain=plain.chain[:size]))
+
+
+def _differ(document: PolicyDocument, query: Query, now: UnixMillis) -> bool:
+    try:
+        snapshot = Snapshot(1, [compile_document(document, 1)])
+    except Exception:  # noqa: BLE001  (a document that is no longer valid is no reproduction)
+        return False
+    return not agree(Oracle(document).decide(query, now), decide(snapshot, query, now))
