@@ -14,7 +14,7 @@ from sidegate.core.model.units import UnixMillis
 from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.routing.table import Match
 from sidegate.core.trail.json_text import NULL, json_text
-from sidegate.core.trail.record import NO_ACTOR, Fragment, actor_fragment, decision_fragment, encode_decision
+from sidegate.core.trail.record import Fragment, encode_decision
 from sidegate.core.wire.fields import NO_LENGTH
 from sidegate.core.wire.head import HeaderBlock
 from sidegate.proxy.body import BodyReader, ChunkedBody, LengthBody
@@ -109,7 +109,7 @@ class Exchange:
         match = self._line.match
         if match is not None and match.route.public:
             gateway.count_decision(PUBLIC)
-            self._record(PUBLIC, self._fragment(PUBLIC), None)
+            self._record(PUBLIC, gateway.undecided.fragment(PUBLIC, self._line, None, self._snapshot.revision), None)
         else:
             self._identify(match, self._block, self._origin)
 
@@ -200,20 +200,6 @@ class Exchange:
         gateway.cells[prepared.decision_cell(decision)] += 1
         self._record(decision, prepared.fragment(decision, shadow, revision), took)
 
-    def _fragment(self, decision: Decision) -> Fragment:
-        """Write what is known of a request that was not put to the engine."""
-        line, verified = self._line, self._verified
-        path = None if line is None or line.line.path is None else line.line.path.text.decode("ascii")
-        return decision_fragment(
-            NO_ACTOR if verified is None else actor_fragment(verified),
-            decision,
-            org=None if verified is None else verified.org,
-            revision=self._snapshot.revision,
-            method=None if line is None else line.line.method.decode("ascii"),
-            path=path,
-            route=None if line is None or line.match is None else line.match.route.id,
-        )
-
     # Recording.
 
     def _record(self, decision: Decision, fragment: Fragment, took: int | None) -> None:
@@ -262,7 +248,8 @@ class Exchange:
 
     def _refuse(self, decision: Decision) -> None:
         self._gateway.count_decision(decision)
-        self._record(decision, self._fragment(decision), None)
+        fragment = self._gateway.undecided.fragment(decision, self._line, self._verified, self._snapshot.revision)
+        self._record(decision, fragment, None)
 
     def _answer(self) -> None:
         client, line, block, prepared = self._client, self._line, self._block, self._prepared
@@ -271,8 +258,8 @@ class Exchange:
         keep = not (self._close or unread or self._gateway.draining)
         keep = keep and block is not None and not block.close and line is not None and line.line.minor == 1
         refusal = self._gateway.refusals.write(
-            self._decision,
-            self._id.decode("ascii"),
+            self._decision.reason,
+            self._id,
             status=self._status,
             detail=self._detail,
             ask=None if prepared is None else prepared.asks[0],

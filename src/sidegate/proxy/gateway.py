@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 from sidegate.audit.trail import AuditTrail
-from sidegate.core.model.decision import Decision, Reason, deny
+from sidegate.core.model.decision import Decision, Reason
 from sidegate.core.model.principal import VerifiedCredential
 from sidegate.core.model.value import value
 from sidegate.core.policy.snapshot import Snapshot
@@ -16,8 +16,8 @@ from sidegate.distribution.holder import SnapshotHolder
 from sidegate.proxy.client import ClientConnection
 from sidegate.proxy.deadlines import Deadlines
 from sidegate.proxy.forwarding import Network
-from sidegate.proxy.memo import Memo
-from sidegate.proxy.prepared import Prepared
+from sidegate.proxy.memo import MakingMemo, Memo
+from sidegate.proxy.prepared import Prepared, Undecided
 from sidegate.proxy.reading import LineReading, Readings
 from sidegate.proxy.refusals import Refusals
 from sidegate.proxy.upstream import UpstreamPool
@@ -88,12 +88,12 @@ class Gateway:
         self.records_completions = records_completions
         self.draining = False
         self.deadlines = Deadlines(loop)
-        self.response_heads: Memo[bytes, ResponseHead] = Memo(REMEMBERED_RESPONSES, read_response_head)
-        self._prepared: Memo[tuple[LineReading, VerifiedCredential], Prepared] = Memo(
-            REMEMBERED_QUESTIONS, lambda key: self._prepare(*key, None, None)
-        )
+        self.undecided = Undecided()
+        self.response_heads: MakingMemo[bytes, ResponseHead] = MakingMemo(REMEMBERED_RESPONSES, read_response_head)
+        # By the identity of both: what is remembered keeps the credential alive, so its id cannot be another's.
+        self._prepared: Memo[tuple[LineReading, int], Prepared] = Memo(REMEMBERED_QUESTIONS)
         self.connections: set[ClientConnection] = set()
-        self.overloaded_answer = refusals.write(deny(Reason.OVERLOADED), "", status=0, close=True, head_only=False).wire
+        self.overloaded_answer = refusals.write(Reason.OVERLOADED, b"", close=True, head_only=False).wire
 
     def accept(self) -> ClientConnection:
         """Make the protocol of a new connection."""
@@ -123,19 +123,17 @@ class Gateway:
         Raises:
             WireError: 400: what decides is missing, ambiguous or not a name.
         """
-        match = reading.match
-        if match is not None and match.route.line_only:
-            return self._prepared.get((reading, credential))
-        return self._prepare(reading, credential, block, body)
-
-    def _prepare(
-        self, reading: LineReading, credential: VerifiedCredential, block: HeaderBlock | None, body: bytes | None
-    ) -> Prepared:
+        known = self._prepared.find((reading, id(credential)))
+        if known is not None:
+            return known
         match = reading.match
         assert match is not None  # noqa: S101 - only matched requests are put to the engine
-        fields = {} if block is None else block.fields
-        asks = resolve(match, credential.org, reading.line.query or b"", lambda name: fields.get(name, ()), body)
-        return Prepared(credential, asks, match.route, reading.line)
+        query = reading.line.query or b""
+        asks = resolve(match, credential.org, query, lambda name: block.fields.get(name, ()), body)
+        prepared = Prepared(credential, asks, match.route, reading.line)
+        if match.route.line_only:
+            self._prepared.remember((reading, id(credential)), prepared)
+        return prepared
 
     def count_decision(self, decision: Decision) -> None:
         """Count a refusal that came before the engine."""

@@ -1,4 +1,4 @@
-"""A bounded memory of readings by exact bytes."""
+"""A bounded memory of what was worked out before."""
 
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -14,25 +14,46 @@ class Memo(Generic[K, V]):
     sends ever new bytes only ages what nobody asked for meanwhile.
     """
 
-    __slots__ = ("_make", "_old", "_size", "young")
+    __slots__ = ("_old", "_size", "_young")
 
-    def __init__(self, size: int, make: Callable[[K], V]) -> None:
-        """Remember what *make* returns; what it raises is not remembered."""
+    def __init__(self, size: int) -> None:
         self._size = size
-        self._make = make
-        self.young: dict[K, V] = {}
+        self._young: dict[K, V] = {}
         self._old: dict[K, V] = {}
 
+    def find(self, key: K) -> V | None:
+        """Return what is remembered for *key*."""
+        found = self._young.get(key)
+        if found is None:
+            found = self._old.get(key)
+            if found is not None:
+                self.remember(key, found)
+        return found
+
+    def remember(self, key: K, found: V) -> None:
+        """Keep *found* for *key*."""
+        if len(self._young) >= self._size:
+            self._old = self._young
+            self._young = {}
+        self._young[key] = found
+
+
+class MakingMemo(Memo[K, V]):
+    """A memo that makes what it does not remember. What *make* raises is not remembered."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, size: int, make: Callable[[K], V]) -> None:
+        super().__init__(size)
+        self._make = make
+
     def get(self, key: K) -> V:
-        """Return the reading of *key*, made now if it is not remembered."""
-        found = self.young.get(key)
+        """Return what belongs to *key*, made now if it is not remembered."""
+        found = self._young.get(key)
         if found is not None:
             return found
-        found = self._old.get(key)
+        found = self.find(key)
         if found is None:
             found = self._make(key)
-        if len(self.young) >= self._size:
-            self._old = self.young
-            self.young = {}
-        self.young[key] = found
+            self.remember(key, found)
         return found

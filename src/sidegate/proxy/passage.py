@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from sidegate.audit.ports import NOBODY
 from sidegate.core.engine.permit import Permit
-from sidegate.core.model.decision import Reason, deny
+from sidegate.core.model.decision import Reason
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.trail.record import CompletionRecord, Ending, encode_completion
 from sidegate.core.wire.problem import status_of
@@ -80,8 +80,8 @@ class Passage:
         """Nothing of a response went to the client: answer in the upstream's place."""
         gateway = self._gateway
         refusal = gateway.refusals.write(
-            deny(reason),
-            self._permit.decision_id,
+            reason,
+            self._permit.decision_id.encode("ascii"),
             status=status_of(reason),
             detail=detail,
             close=True,

@@ -1,5 +1,6 @@
 """What repeats while one credential asks for one thing, made once (spec 7)."""
 
+from typing import Final
 from urllib.parse import quote
 
 from sidegate.core.engine.shadow import ShadowFailure
@@ -7,12 +8,19 @@ from sidegate.core.model.decision import Decision, Outcome, Reason
 from sidegate.core.model.principal import Address, Query, VerifiedCredential
 from sidegate.core.routing.resolve import Ask
 from sidegate.core.routing.route import Route
-from sidegate.core.trail.record import Fragment, ShadowVerdict, actor_fragment, decision_fragment
+from sidegate.core.trail.record import NO_ACTOR, Fragment, ShadowVerdict, actor_fragment, decision_fragment
 from sidegate.core.wire.head import RequestLine
+from sidegate.proxy.memo import Memo
+from sidegate.proxy.reading import LineReading
 from sidegate.telemetry.metrics import AUTHORITY_PLACE, REASON_CELL
 
 # Written into headers: a comma separates the targets of an operation that has several.
 _SAFE_IN_HEADER = "/:@*!$&'()+;=~"
+
+
+REMEMBERED_REFUSALS: Final = 4096
+
+_Refused = tuple[Reason, LineReading | None, int, int]
 
 
 def verdict_of(shadow: Decision | ShadowFailure | None) -> ShadowVerdict | None:
@@ -111,3 +119,34 @@ class Prepared:
     def decision_cell(self, decision: Decision) -> int:
         """Return the metric cell to count *decision* in."""
         return REASON_CELL[decision.reason] + AUTHORITY_PLACE[self.asks[0].authority]
+
+
+class Undecided:
+    """Records of requests that are not put to the engine: refused before, or public. Equal ones are written once."""
+
+    __slots__ = ("_fragments",)
+
+    def __init__(self) -> None:
+        # A credential by its identity, which its entry keeps from becoming another's.
+        self._fragments: Memo[_Refused, tuple[Fragment, VerifiedCredential | None]] = Memo(REMEMBERED_REFUSALS)
+
+    def fragment(
+        self, decision: Decision, reading: LineReading | None, credential: VerifiedCredential | None, revision: int
+    ) -> Fragment:
+        """Write what is known of such a request."""
+        key = (decision.reason, reading, id(credential), revision)
+        known = self._fragments.find(key)
+        if known is not None:
+            return known[0]
+        line = None if reading is None else reading.line
+        fragment = decision_fragment(
+            NO_ACTOR if credential is None else actor_fragment(credential),
+            decision,
+            org=None if credential is None else credential.org,
+            revision=revision,
+            method=None if line is None else line.method.decode("ascii"),
+            path=None if line is None or line.path is None else line.path.text.decode("ascii"),
+            route=None if reading is None or reading.match is None else reading.match.route.id,
+        )
+        self._fragments.remember(key, (fragment, credential))
+        return fragment

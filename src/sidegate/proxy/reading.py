@@ -4,7 +4,7 @@ from sidegate.core.model.errors import WireError
 from sidegate.core.routing.table import Match, RouteTable
 from sidegate.core.wire.head import HeaderBlock, HeaderRules, RequestLine, read_header_block, read_request_line
 from sidegate.core.wire.path import require_encoding_allowed
-from sidegate.proxy.memo import Memo
+from sidegate.proxy.memo import MakingMemo
 
 REMEMBERED_LINES = 4096
 REMEMBERED_BLOCKS = 2048
@@ -36,8 +36,8 @@ class Readings:
         self._rules = rules
         self._routes = routes
         self._max_target = max_target
-        self._lines: Memo[bytes, LineReading] = Memo(REMEMBERED_LINES, self._read_line)
-        self._blocks: Memo[bytes, HeaderBlock] = Memo(REMEMBERED_BLOCKS, self._read_block)
+        self._lines: MakingMemo[bytes, LineReading] = MakingMemo(REMEMBERED_LINES, self._read_line)
+        self._blocks: MakingMemo[bytes, HeaderBlock] = MakingMemo(REMEMBERED_BLOCKS, self._read_block)
 
     def line(self, raw: bytes) -> LineReading:
         """Read a request line without its CRLF.

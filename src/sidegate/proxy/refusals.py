@@ -1,11 +1,22 @@
 """Answers that Sidegate gives itself (spec 6.5)."""
 
-from sidegate.core.model.decision import Decision, Reason
+from typing import Final
+
+from sidegate.core.model.decision import Reason, deny
 from sidegate.core.model.value import hot_value
 from sidegate.core.routing.resolve import Ask
 from sidegate.core.wire.problem import problem_response, status_of
+from sidegate.proxy.memo import MakingMemo
 
 _NOT_FOUND = 404
+
+
+REMEMBERED_TEMPLATES: Final = 1024
+# As long as an id, and nothing that could stand anywhere else in an answer.
+PLACEHOLDER: Final = "\x7f" * 36
+
+_Kind = tuple[Reason, int, str | None, tuple[str, str] | None, bool, bool]
+_Template = tuple[bytes, bytes | None]
 
 
 @hot_value
@@ -19,21 +30,24 @@ class Refusal:
 class Refusals:
     """Writes refusals as configured.
 
+    Refusals have to be cheap: equal ones are put together once, and only the decision's id is new.
+
     Args:
         hidden: Reasons that are answered as 404, so that nothing can be discovered (``hide``).
         minimal: Leave authority and target out (``problem_detail: minimal``).
     """
 
-    __slots__ = ("_hidden", "_minimal")
+    __slots__ = ("_hidden", "_minimal", "_templates")
 
     def __init__(self, *, hidden: frozenset[Reason], minimal: bool) -> None:
         self._hidden = hidden
         self._minimal = minimal
+        self._templates: MakingMemo[_Kind, _Template] = MakingMemo(REMEMBERED_TEMPLATES, _make_template)
 
     def write(
         self,
-        decision: Decision,
-        decision_id: str,
+        reason: Reason,
+        decision_id: bytes,
         *,
         status: int = 0,
         detail: str | None = None,
@@ -41,13 +55,31 @@ class Refusals:
         close: bool,
         head_only: bool,
     ) -> Refusal:
-        """Write the answer to a refused request; *status* 0 is that of the reason."""
-        if decision.reason in self._hidden:
+        """Write the answer to a refused request.
+
+        Args:
+            reason: Why it is refused.
+            decision_id: Of its record, 36 bytes.
+            status: 0 for that of the reason.
+            detail: A sentence that knows more than the reason's own.
+            ask: What was asked for, where that is known.
+            close: The connection ends after the answer.
+            head_only: The request was a HEAD.
+        """
+        about = None if ask is None or self._minimal else (ask.authority.value, ask.target.text)
+        if reason in self._hidden:
             status = _NOT_FOUND
         elif not status:
-            status = status_of(decision.reason)
-        about = None if ask is None or self._minimal else (ask.authority.value, ask.target.text)
-        wire = problem_response(
-            decision, decision_id, status=status, detail=detail, about=about, close=close, head_only=head_only
-        )
-        return Refusal(status, wire)
+            status = status_of(reason)
+        before, after = self._templates.get((reason, status, detail, about, close, head_only))
+        return Refusal(status, before if after is None else b"%b%b%b" % (before, decision_id, after))
+
+
+def _make_template(kind: _Kind) -> _Template:
+    reason, status, detail, about, close, head_only = kind
+    wire = problem_response(
+        deny(reason), PLACEHOLDER, status=status, detail=detail, about=about, close=close, head_only=head_only
+    )
+    before, found, after = wire.partition(PLACEHOLDER.encode("ascii"))
+    # An answer to HEAD has no body that could hold an id.
+    return before, after if found else None
