@@ -32,7 +32,7 @@ class TrailWriter:
         store: Where it is written to; opened by :meth:`open`.
         signer: Signs its heads.
         clock: For the time of checkpoints.
-        every: After so many records a checkpoint is signed.
+        every: After so many records, at least 1, a checkpoint is signed.
         copy: The second place of spec 5.7: a file that every checkpoint is appended to as well.
 
     Attributes:
@@ -112,26 +112,40 @@ class TrailWriter:
             self.open()
         store = self._store
         store.prepare(self._head.seq + 1)
-        dropped = store.make_room(sum(map(len, records)) + _LINE_OVERHEAD * len(records) + 2 * _CHECKPOINT_BYTES)
+        dropped = store.make_room(
+            sum(map(len, records))
+            + _LINE_OVERHEAD * len(records)
+            + _CHECKPOINT_BYTES * (2 + len(records) // self._every)
+        )
         if dropped:
             self._note_dropped(len(dropped))
         self._append(records, cause or self._due)
 
     def _append(self, records: Sequence[OpenRecord], cause: CheckpointCause | None) -> None:
-        head, unsigned = self._head, self.unsigned + len(records)
+        head, unsigned = self._head, self.unsigned
+        lines: list[bytes] = []
         signed: list[SignedCheckpoint] = []
-        begin = b""
         if self._store.begins_segment:
             # Each segment can be checked from its own first line on, and says what came before it.
             signed.append(self._sign(head, cause or CheckpointCause.ROTATED))
-            begin, head = signed[0].line, signed[0].head_after
-            unsigned, cause = len(records), cause if records else None
-        lines, head = self._linker.link(records, head)
-        if cause is not None or unsigned >= self._every:
-            signed.append(self._sign(head, cause or CheckpointCause.INTERVAL))
             lines.append(signed[-1].line)
-            unsigned, head = 0, signed[-1].head_after
-        self._store.append(begin + b"".join(lines))
+            head, unsigned, cause = signed[-1].head_after, 0, cause if records else None
+        # Never more than `every` records without a checkpoint, so that a longer run proves that some were removed.
+        while unsigned + len(records) >= self._every:
+            count = max(0, self._every - unsigned)
+            linked, head = self._linker.link(records[:count], head)
+            signed.append(self._sign(head, CheckpointCause.INTERVAL))
+            lines += linked
+            lines.append(signed[-1].line)
+            head, unsigned, records = signed[-1].head_after, 0, records[count:]
+        linked, head = self._linker.link(records, head)
+        lines += linked
+        unsigned += len(records)
+        if cause is not None:
+            signed.append(self._sign(head, cause))
+            lines.append(signed[-1].line)
+            head, unsigned = signed[-1].head_after, 0
+        self._store.append(b"".join(lines))
         self._head, self.unsigned = head, unsigned
         if signed:
             self._cut, self._due = 0, None

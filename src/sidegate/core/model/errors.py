@@ -89,6 +89,7 @@ class Dependency(StrEnum):
     REDIS = "redis"
     JWKS = "jwks"
     SPOOL = "spool"
+    SINK = "sink"
     STATE = "state"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
-from sidegate.core.model.value import value
+from sidegate.core.model.value import hot_value, value
 from sidegate.core.trail.record import OpenRecord
 
 _GENESIS: Final = b"sidegate audit trail v1\0"
@@ -21,7 +21,7 @@ _TAIL_BYTES_MAX: Final = 256
 """No tail is longer: 128 for the name, 18 for the number, 64 for the hash, 34 for the rest."""
 
 
-@value
+@hot_value
 class Head:
     """Where a chain stands.
 

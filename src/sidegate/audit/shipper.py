@@ -1,0 +1,199 @@
+"""Sends what is spooled to one sink: at least once, in order, from where it stopped (spec 5.6)."""
+
+import asyncio
+import os
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+import orjson
+
+from sidegate.audit.layout import FILE_MODE, list_segments, segment_path, sync_folder
+from sidegate.audit.ports import Batch, Sink
+from sidegate.core.model.errors import DependencyError, IntegrityError
+from sidegate.core.model.units import UnixMillis, parse_instant
+from sidegate.core.model.value import value
+from sidegate.core.trail.chain import read_tail
+from sidegate.core.trail.read import read_members
+from sidegate.telemetry.log import get_log
+
+_log: Final = get_log("audit")
+
+_BATCH_BYTES: Final = 256 * 1024
+_LINGER_S: Final = 0.1
+"""After a batch that was not full, so long is waited for more: a batch per record would cost more than the record."""
+_BACKOFF_FIRST_S: Final = 0.5
+_BACKOFF_MAX_S: Final = 30.0
+_NO_LIMIT: Final = 1 << 62
+_SINK_NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Source(Protocol):
+    """What a shipper needs of the trail; :class:`~sidegate.audit.trail.AuditTrail` is one."""
+
+    unshipped_since: dict[str, UnixMillis]
+
+    @property
+    def written_to(self) -> tuple[int, int]:
+        """Number and size of the segment that grows."""
+
+    def attach(self, sink: str, on_stored: Callable[[], None]) -> None:
+        """Keep every segment until *sink* has acknowledged it, and call *on_stored* after every batch."""
+
+    def acknowledge(self, sink: str, through: int) -> None:
+        """Note that *sink* has every segment up to number *through*."""
+
+
+@value
+class Cursor:
+    """How far a sink has acknowledged: all before byte *offset* of segment *segment*."""
+
+    segment: int
+    offset: int
+
+
+class Shipper:
+    """Ships one sidecar's spool to one sink.
+
+    Args:
+        folder: The sidecar's folder.
+        sidecar: Its name.
+        source: The trail that writes there.
+        sink: Where to.
+        sleep: Waits so many seconds; ``asyncio.sleep``.
+    """
+
+    def __init__(self, folder: Path, sidecar: str, source: Source, sink: Sink, sleep: Sleep = asyncio.sleep) -> None:
+        if _SINK_NAME.fullmatch(sink.name) is None:
+            raise ValueError(f"sink name `{sink.name}` cannot name a file; use 1 to 64 of a-z 0-9 -")
+        self._folder = folder
+        self._sidecar = sidecar
+        self._source = source
+        self._sink = sink
+        self._sleep = sleep
+        self._path = folder / f"{sink.name}.cursor"
+        self._cursor = _read_cursor(self._path)
+        self._stored = asyncio.Event()
+        source.attach(sink.name, self._stored.set)
+
+    async def run(self) -> None:
+        """Ship until cancelled."""
+        self._source.acknowledge(self._sink.name, self._cursor.segment - 1)
+        while True:
+            self._stored.clear()
+            await self.drain()
+            await self._stored.wait()
+            await self._sleep(_LINGER_S)
+
+    async def drain(self) -> None:
+        """Ship what is there by now; takes as long as the sink is away."""
+        name = self._sink.name
+        while (read := await asyncio.to_thread(self._read, *self._source.written_to)) is not None:
+            batch, after, begun = read
+            if begun is not None:
+                self._source.unshipped_since[name] = begun
+            await self._send(batch)
+            await asyncio.to_thread(_write_cursor, self._path, after)
+            is_next_segment = after.segment != self._cursor.segment
+            self._cursor = after
+            if is_next_segment:
+                self._source.acknowledge(name, after.segment - 1)
+        self._source.unshipped_since.pop(name, None)
+
+    async def _send(self, batch: Batch) -> None:
+        delay = 0.0
+        while True:
+            try:
+                await self._sink.send(batch)
+            except DependencyError as error:
+                if not delay:
+                    _log.warning("sink_failed", sink=self._sink.name, sidecar=self._sidecar, error=str(error))
+                delay = min(_BACKOFF_MAX_S, 2 * delay or _BACKOFF_FIRST_S)
+                await self._sleep(delay)
+            else:
+                if delay:
+                    _log.info("sink_recovered", sink=self._sink.name, sidecar=self._sidecar)
+                return
+
+    def _read(self, last: int, size: int) -> tuple[Batch, Cursor, UnixMillis | None] | None:
+        """Read the next batch, where the cursor is after it, and the time of its first line; None if there is none.
+
+        Args:
+            last: The segment that grows.
+            size: How much of it may be read.
+        """
+        cursor = self._cursor
+        while cursor.segment <= last:
+            limit = size - cursor.offset if cursor.segment == last else _NO_LIMIT
+            data = _read_whole_lines(segment_path(self._folder, cursor.segment), cursor.offset, limit)
+            if data:
+                return self._batch_of(data), Cursor(cursor.segment, cursor.offset + len(data)), _time_of(data)
+            later = [file.number for file in list_segments(self._folder) if file.number > cursor.segment]
+            if not later:
+                return None
+            if cursor.segment and later[0] > cursor.segment + 1:
+                _log.warning("segments_skipped", sink=self._sink.name, after=cursor.segment, before=later[0])
+            cursor = Cursor(later[0], 0)
+        return None
+
+    def _batch_of(self, data: bytes) -> Batch:
+        lines = data.split(b"\n")[:-1]
+        tails = [tail for line in lines if (tail := read_tail(line + b"\n")) is not None]
+        first, last = (tails[0].seq, tails[-1].seq) if tails else (0, 0)
+        return Batch(self._sidecar, first, last, len(tails), data)
+
+
+def _read_whole_lines(path: Path, offset: int, limit: int) -> bytes:
+    """Read whole lines of *path* from *offset*: about 256 KiB, at least one line, nothing beyond *limit* bytes."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return b""  # released, or dropped to make room
+    try:
+        wanted = _BATCH_BYTES
+        while True:
+            data = os.pread(fd, min(wanted, limit), offset)
+            whole = data.rfind(b"\n") + 1
+            if whole or len(data) < wanted:
+                break
+            wanted *= 2
+        if whole:
+            # What a sink has must not be lost here, or its numbers would be given a second time after a loss of power.
+            os.fdatasync(fd)
+        return data[:whole]
+    finally:
+        os.close(fd)
+
+
+def _time_of(data: bytes) -> UnixMillis | None:
+    try:
+        return parse_instant(str(read_members(data[: data.find(b"\n")]).get("time")))
+    except (IntegrityError, ValueError):
+        return None
+
+
+def _read_cursor(path: Path) -> Cursor:
+    try:
+        members = orjson.loads(path.read_bytes())
+        return Cursor(int(members["segment"]), int(members["offset"]))
+    except FileNotFoundError:
+        return Cursor(0, 0)
+    except (ValueError, KeyError, TypeError):
+        # Sending everything again is safe, as sinks de-duplicate by id; leaving something out is not.
+        _log.warning("cursor_unreadable", file=str(path), hint="everything in the spool is sent again")
+        return Cursor(0, 0)
+
+
+def _write_cursor(path: Path, cursor: Cursor) -> None:
+    draft = path.with_name(f".{path.name}")
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    try:
+        os.write(fd, orjson.dumps({"v": 1, "segment": cursor.segment, "offset": cursor.offset}))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    draft.replace(path)
+    sync_folder(path.parent)

@@ -1,0 +1,1 @@
+"""Where spooled records go (spec 5.6)."""
