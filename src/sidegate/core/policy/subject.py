@@ -110,6 +110,13 @@ class Subject:
             self._grants = self._compile_grants(now)
         return self._grants
 
+    def requirements(self, now: UnixMillis) -> Iterator[Requirement]:
+        """Yield what its organization roles and the bindings in force at *now* require, for listing conditions."""
+        entries = [*self.ceiling.entries, *(entry for _, entry in self._grant_entries(now))]
+        for entry in entries:
+            if entry.requirement is not None:
+                yield entry.requirement
+
     def _compile_grants(self, now: UnixMillis) -> ScopeTable:
         instants = [
             instant
