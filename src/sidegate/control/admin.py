@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Collection, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypedDict
 
 from aiohttp import web
 
@@ -14,10 +14,24 @@ from sidegate.telemetry.log import get_log
 
 _log: Final = get_log("control")
 
-_KEEPALIVE_S: Final = 30.0
 _SHUTDOWN_S: Final = 2.0
-_MAX_FIELD_BYTES: Final = 8190
-_MAX_FIELDS: Final = 64
+
+
+class ServerOptions(TypedDict):
+    """What aiohttp's server is told."""
+
+    keepalive_timeout: float
+    auto_decompress: bool
+    max_field_size: int
+    max_headers: int
+
+
+SERVER_OPTIONS: Final = ServerOptions(
+    keepalive_timeout=30.0,
+    auto_decompress=False,  # a body that unpacks to a thousand times its size would be unpacked before anybody looks
+    max_field_size=8190,
+    max_headers=64,
+)
 
 
 class Part(Protocol):
@@ -81,10 +95,7 @@ class AdminServer:
             access_log=None,
             handle_signals=False,
             shutdown_timeout=_SHUTDOWN_S,
-            keepalive_timeout=_KEEPALIVE_S,
-            auto_decompress=False,
-            max_field_size=_MAX_FIELD_BYTES,
-            max_headers=_MAX_FIELDS,
+            **SERVER_OPTIONS,
         )
 
     async def start(self, listening: socket.socket) -> None:

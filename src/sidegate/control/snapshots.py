@@ -1,6 +1,6 @@
 """`/v1/snapshot`: which policy is in force here, how old it is, and what could not be loaded (spec 6.6)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from aiohttp import web
@@ -9,7 +9,6 @@ from sidegate.control.answers import json_answer
 from sidegate.control.route import Route
 from sidegate.core.model.errors import Problem
 from sidegate.core.model.units import UnixMillis, format_instant
-from sidegate.core.model.value import value
 from sidegate.core.policy.snapshot import OrganizationSnapshot, Snapshot
 from sidegate.telemetry.clock import Clock
 
@@ -22,21 +21,20 @@ class CurrentSnapshot(Protocol):
         """The snapshot in force; one without organizations before the first load."""
 
 
-@value
-class SourceStatus:
-    """How the source of the policy is doing.
+class PolicyState(CurrentSnapshot, Protocol):
+    """The snapshot in force and how its source is doing (:class:`~sidegate.distribution.holder.SnapshotHolder`)."""
 
-    Attributes:
-        source: What it is, without credentials, e.g. ``dir:policy/``.
-        loaded_at: When the snapshot in force was loaded; None before the first one.
-        checked_at: When it was last known to be the newest; None before the first look.
-        problems: Why something newer is not in force. Empty when all is well.
-    """
+    @property
+    def loaded_at(self) -> UnixMillis | None:
+        """When the snapshot in force was put there; None before the first."""
 
-    source: str
-    loaded_at: UnixMillis | None
-    checked_at: UnixMillis | None
-    problems: Sequence[Problem] = ()
+    @property
+    def checked_at(self) -> UnixMillis | None:
+        """When its source was last known to hold nothing newer; None before the first look."""
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """Why something newer is not in force; empty when all is well."""
 
 
 def _describe_organization(organization: OrganizationSnapshot) -> dict[str, object]:
@@ -85,16 +83,17 @@ def describe_problem(problem: Problem) -> dict[str, object]:
     }
 
 
-def describe_snapshot(snapshot: Snapshot, status: SourceStatus, now: UnixMillis) -> dict[str, object]:
+def describe_snapshot(state: PolicyState, source: str, now: UnixMillis) -> dict[str, object]:
     """Return what is in force, for JSON. Ages are in milliseconds, None for what never was."""
+    snapshot, loaded_at, checked_at = state.current, state.loaded_at, state.checked_at
     return {
         "revision": snapshot.revision,
-        "source": status.source,
-        "loaded_at": None if status.loaded_at is None else format_instant(status.loaded_at),
-        "age_ms": None if status.loaded_at is None else now - status.loaded_at,
-        "checked_at": None if status.checked_at is None else format_instant(status.checked_at),
-        "unchecked_ms": None if status.checked_at is None else now - status.checked_at,
-        "errors": [describe_problem(problem) for problem in status.problems],
+        "source": source,
+        "loaded_at": None if loaded_at is None else format_instant(loaded_at),
+        "age_ms": None if loaded_at is None else now - loaded_at,
+        "checked_at": None if checked_at is None else format_instant(checked_at),
+        "unchecked_ms": None if checked_at is None else now - checked_at,
+        "errors": [describe_problem(problem) for problem in state.problems],
         "organizations": [
             _describe_organization(organization) for _, organization in sorted(snapshot.organizations.items())
         ],
@@ -105,21 +104,21 @@ class Snapshots:
     """The policy in force.
 
     Args:
-        holder: Where it is.
-        status: How its source is doing.
+        state: Where it is and how its source is doing.
+        source: What the source is, without credentials, e.g. ``dir:policy/``.
         clock: For ages.
     """
 
-    __slots__ = ("_clock", "_holder", "_status")
+    __slots__ = ("_clock", "_source", "_state")
 
-    def __init__(self, holder: CurrentSnapshot, status: Callable[[], SourceStatus], clock: Clock) -> None:
-        self._holder = holder
-        self._status = status
+    def __init__(self, state: PolicyState, source: str, clock: Clock) -> None:
+        self._state = state
+        self._source = source
         self._clock = clock
 
     async def snapshot(self, _request: web.Request) -> web.Response:
         """Answer what is in force."""
-        return json_answer(describe_snapshot(self._holder.current, self._status(), self._clock.now()))
+        return json_answer(describe_snapshot(self._state, self._source, self._clock.now()))
 
     def routes(self) -> tuple[Route, ...]:
         """Return what to serve."""

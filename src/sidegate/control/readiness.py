@@ -1,0 +1,48 @@
+"""The checks of `/readyz`: listener, usable policy, audit writable (spec 6.6)."""
+
+from collections.abc import Callable
+
+from sidegate.control.snapshots import PolicyState
+from sidegate.core.model.errors import Problem
+from sidegate.telemetry.health import Check
+
+_MAX_SHOWN = 3
+"""Problems that a probe's answer lists; `/v1/snapshot` has them all."""
+
+
+def listener_check(is_listening: Callable[[], bool]) -> Check:
+    """Return the check that new connections are taken: not before the start has ended, not while shutting down."""
+
+    def check() -> str | None:
+        return None if is_listening() else "not taking new connections: starting up or shutting down"
+
+    return check
+
+
+def policy_check(state: PolicyState) -> Check:
+    """Return the check that some policy is in force.
+
+    A newer one that cannot be used does not count: the last good one stays, and every sidecar would turn unready at
+    once by one wrong file.
+    """
+
+    def check() -> str | None:
+        if state.loaded_at is not None:
+            return None
+        shown = [str(problem) for problem in state.problems[:_MAX_SHOWN]]
+        more = len(state.problems) - len(shown)
+        if more > 0:
+            shown.append(f"and {more} more, see /v1/snapshot")
+        return f"no policy was loaded yet{': ' if shown else '; see /v1/snapshot'}{'; '.join(shown)}"
+
+    return check
+
+
+def audit_check(writable: Callable[[], Problem | None]) -> Check:
+    """Return the check that decisions can be recorded; without that every request is refused."""
+
+    def check() -> str | None:
+        problem = writable()
+        return None if problem is None else str(problem)
+
+    return check
