@@ -119,7 +119,7 @@ def _show(given: object, written: str | None) -> str:
 
 def _hint(model: type[BaseModel], path: Path, error: ErrorDetails, places: Places) -> str:
     field = _field_of(model, path)
-    annotation = _unwrap(annotation_at(model, path))
+    annotation = unwrap(annotation_at(model, path))
     context: Mapping[str, Any] = error.get("ctx", {})
     for item in field.metadata if field is not None else ():
         if isinstance(item, Hint):
@@ -173,7 +173,7 @@ def _number(field: FieldInfo | None) -> str:
 def _example(name: str, field: FieldInfo | None) -> str:
     if field is not None and field.examples:
         return f"`{name}: {field.examples[0]}`"
-    names = choices(_unwrap(field.annotation)) if field is not None else []
+    names = choices(unwrap(field.annotation)) if field is not None else []
     return f"`{name}: {names[0]}`" if names else f"`{name}: …`"
 
 
@@ -184,7 +184,7 @@ def choices(annotation: object) -> list[str]:
     return [str(choice) for choice in get_args(annotation)] if get_origin(annotation) is Literal else []
 
 
-def _unwrap(annotation: object) -> object:
+def unwrap(annotation: object) -> object:
     """Take ``Annotated`` and ``| None`` off."""
     while True:
         origin = get_origin(annotation)
@@ -205,9 +205,9 @@ def annotation_at(model: type[BaseModel], path: Path) -> object:
     """Return the declared type of the value at *path*, or None where nothing is declared."""
     annotation: object = model
     for step in path:
-        annotation = _unwrap(annotation)
+        annotation = unwrap(annotation)
         while isinstance(annotation, type) and issubclass(annotation, RootModel):
-            annotation = _unwrap(annotation.model_fields["root"].annotation)
+            annotation = unwrap(annotation.model_fields["root"].annotation)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             field = fields_of(annotation).get(str(step))
             annotation = None if field is None else field.annotation
@@ -223,7 +223,7 @@ def annotation_at(model: type[BaseModel], path: Path) -> object:
 def _field_of(model: type[BaseModel], path: Path) -> FieldInfo | None:
     """Return the field that *path* leads to, or the nearest one around it."""
     for end in range(len(path), 0, -1):
-        owner = _unwrap(annotation_at(model, path[: end - 1]))
+        owner = unwrap(annotation_at(model, path[: end - 1]))
         if isinstance(owner, type) and issubclass(owner, BaseModel) and str(path[end - 1]) in fields_of(owner):
             return fields_of(owner)[str(path[end - 1])]
     return None
@@ -231,7 +231,7 @@ def _field_of(model: type[BaseModel], path: Path) -> FieldInfo | None:
 
 def names_at(model: type[BaseModel], path: Path) -> list[str]:
     """Return the names that are known at *path*."""
-    annotation = _unwrap(annotation_at(model, path))
+    annotation = unwrap(annotation_at(model, path))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return list(fields_of(annotation))
     return []

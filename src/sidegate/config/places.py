@@ -213,6 +213,8 @@ def _located(
     parse: Callable[[str, ValidationInfo], T], schema: dict[str, Any]
 ) -> tuple[PlainValidator, WithJsonSchema]:
     def read(written: object, info: ValidationInfo) -> T:
+        if isinstance(written, Path | DirectorySource):
+            written = str(written)  # a default, which has its folder still to come
         if not isinstance(written, str):
             raise PydanticKnownError("string_type")
         try:

@@ -1,0 +1,75 @@
+"""What a configuration may say but this version does not do.
+
+It is read, so that the error is about what was meant, and refused, so that nobody believes that it is in force. This is
+the whole list.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from sidegate.config.explain import Places
+from sidegate.config.places import RedisSource
+from sidegate.config.settings_model import OpaqueStore, Settings
+from sidegate.config.yaml_tree import Path
+from sidegate.core.model.errors import Problem
+from sidegate.core.model.value import value
+
+
+@value
+class Unavailable:
+    """One thing that is not available.
+
+    Attributes:
+        path: Where it is set.
+        what: What it would be.
+        hint: What to do next.
+        is_asked: Whether the settings ask for it.
+    """
+
+    path: Path
+    what: str
+    hint: str
+    is_asked: Callable[[Settings], bool]
+
+
+UNAVAILABLE: Final = (
+    Unavailable(("listen", "tls"), "TLS on the data port", "remove it", lambda s: s.listen.tls is not None),
+    Unavailable(("admin", "tls"), "TLS on the admin port", "remove it", lambda s: s.admin.tls is not None),
+    Unavailable(
+        ("upstream", "url"), "TLS to the upstream", "write http:// or unix:", lambda s: s.upstream.url.scheme == "https"
+    ),
+    Unavailable(
+        ("policy", "source"),
+        "policy from Redis",
+        "write dir: and a folder",
+        lambda s: isinstance(s.policy.source, RedisSource),
+    ),
+    Unavailable(
+        ("sessions", "opaque", "store"),
+        "a session store in Redis",
+        "write memory",
+        lambda s: s.sessions.opaque is not None and s.sessions.opaque.store is OpaqueStore.REDIS,
+    ),
+    Unavailable(
+        ("forwarding", "assertion"),
+        "a signed assertion to the upstream",
+        "remove it",
+        lambda s: s.forwarding.assertion is not None,
+    ),
+)
+
+
+def find_unavailable(settings: Settings, places: Places) -> Iterator[Problem]:
+    """Yield what *settings* ask for and will not get."""
+    asked: list[tuple[Path, str, str]] = [
+        (thing.path, thing.what, thing.hint) for thing in UNAVAILABLE if thing.is_asked(settings)
+    ]
+    asked += [
+        (("audit", "sinks", number, kind), f"an audit sink of kind {kind}", "write a file sink")
+        for number, sink in enumerate(settings.audit.sinks)
+        for kind in sink.model_fields_set - {"file"}
+    ]
+    for path, what, hint in asked:
+        yield Problem(
+            places.key_position(path), places.label(path), f"asks for {what}, which this version does not have", hint
+        )

@@ -1,0 +1,408 @@
+"""What can be set in ``sidegate.yaml`` (spec 6.1), with defaults, bounds and what each is for."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
+
+from pydantic import Field, GetJsonSchemaHandler, SecretStr, field_validator, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from sidegate.config.explain import Written, suggest
+from sidegate.config.forms import Duration, Hint, Text, Whole, WrittenNetwork, form, refuse
+from sidegate.config.places import (
+    DirectorySource,
+    FilePath,
+    WrittenEndpoint,
+    WrittenFile,
+    WrittenJwks,
+    WrittenPolicySource,
+    WrittenRedis,
+    WrittenUpstream,
+)
+from sidegate.core.model.decision import Reason
+from sidegate.core.model.units import Millis
+
+DAY_MS: Final = 86_400_000
+_HEADER_NAME: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$"
+_HeaderName = Annotated[Text, Field(pattern=_HEADER_NAME), Hint("write a header name, e.g. X-API-Key")]
+# Any token (RFC 6265 section 4.1.1).
+_CookieName = Annotated[Text, Field(pattern=_HEADER_NAME), Hint("write a cookie name, e.g. __session")]
+_Line = Annotated[Text, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$"), Hint("write one line of text")]
+
+
+class Tls(Written):
+    """TLS on a listener."""
+
+    cert: FilePath = Field(description="Certificate chain, PEM.")
+    key: FilePath = Field(description="Private key, PEM.")
+    client_ca: FilePath | None = Field(default=None, description="CA of client certificates, PEM.")
+
+
+class Listener(Written):
+    """Where a port listens: the address alone, or a mapping with TLS."""
+
+    address: WrittenEndpoint = Field(description="host:port or unix:/path.")
+    tls: Tls | None = Field(default=None, description="TLS on this listener.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_address(cls, written: object) -> object:
+        return {"address": written} if isinstance(written, str) else written
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Allow the short form."""
+        schema = handler.resolve_ref_schema(handler(core))
+        return {"anyOf": [dict(schema["properties"]["address"]), schema]}
+
+
+class Upstream(Written):
+    """The DataStore service behind the proxy."""
+
+    url: WrittenUpstream = Field(description="http://host:port or unix:/path.", examples=["http://127.0.0.1:9000"])
+    connect_timeout_ms: Duration = Field(default=Millis(1000), ge=1, le=60_000, description="To connect.")
+    response_timeout_ms: Duration = Field(
+        default=Millis(30_000), ge=1, le=DAY_MS, description="Until a response's head."
+    )
+    max_connections: Whole = Field(default=512, ge=1, le=65_536, description="Connections to it, per worker.")
+
+
+DEFAULT_POLICY_SOURCE: Final = DirectorySource(Path("policy"))
+
+
+class PolicySettings(Written):
+    """Where the policy comes from."""
+
+    source: WrittenPolicySource = Field(
+        default=DEFAULT_POLICY_SOURCE,
+        validate_default=True,
+        description="dir: and a folder of policy files, one per organization.",
+    )
+
+
+class Algorithm(StrEnum):
+    """Signature algorithms of session tokens (spec 3.1)."""
+
+    RS256 = "RS256"
+    ES256 = "ES256"
+    EDDSA = "EdDSA"
+    HS256 = "HS256"
+
+
+class SignedSessions(Written):
+    """Signed session tokens (JWT) of an identity provider."""
+
+    issuer: _Line = Field(description="Exactly the token's `iss`.", examples=["https://clerk.example"])
+    jwks: WrittenJwks | None = Field(default=None, description="The issuer's keys: file:path or https:// address.")
+    algorithms: tuple[Algorithm, ...] = Field(min_length=1, description="Allowed algorithms.", examples=["[RS256]"])
+    authorized_parties: tuple[_Line, ...] = Field(default=(), description="Allowed `azp`; empty for any.")
+    audience: tuple[_Line, ...] = Field(default=(), description="One of these must be in `aud`; empty for any.")
+    leeway_ms: Duration = Field(default=Millis(5000), ge=0, le=60_000, description="Clock skew for `exp` and `nbf`.")
+    org_claim: _Line | None = Field(default=None, description="Claim of the organization, e.g. o.slg; default o.id.")
+    surface_claim: _Line | None = Field(default=None, description="Claim of the surface; without it every one is web.")
+    secret: SecretStr | None = Field(default=None, description="Shared secret of HS256, at least 32 bytes.")
+    secret_file: FilePath | None = Field(default=None, description="File that holds the secret.")
+    refresh_ms: Duration = Field(default=Millis(300_000), ge=1000, le=DAY_MS, description="How often keys are fetched.")
+    max_stale_ms: Duration = Field(
+        default=Millis(3_600_000),
+        ge=0,
+        le=7 * DAY_MS,
+        description="How long fetched keys serve while the issuer is away.",
+    )
+
+    @field_validator("audience", mode="before")
+    @classmethod
+    def _one_audience(cls, written: object) -> object:
+        return [written] if isinstance(written, str) else written
+
+    @model_validator(mode="after")
+    def _match_keys(self) -> Self:
+        has_secret = self.secret is not None or self.secret_file is not None
+        if self.secret is not None and self.secret_file is not None:
+            raise refuse("is given twice, here and in `secret_file`", "keep one", ("secret",))
+        if (Algorithm.HS256 in self.algorithms) is not has_secret:
+            what = "allows HS256 without a secret" if not has_secret else "does not allow HS256, but there is a secret"
+            raise refuse(what, "give both, or neither", ("algorithms",))
+        if self.jwks is None and set(self.algorithms) != {Algorithm.HS256}:
+            raise refuse("is missing", "add the issuer's keys, e.g. `jwks: file:jwks.json`", ("jwks",))
+        return self
+
+
+class OpaqueStore(StrEnum):
+    """Where opaque sessions are kept."""
+
+    MEMORY = "memory"
+    REDIS = "redis"
+
+
+class OpaqueSessions(Written):
+    """Opaque session cookies, looked up in a store."""
+
+    store: OpaqueStore = Field(default=OpaqueStore.MEMORY, description="memory, or redis.")
+
+
+class SurfaceLimits(Written):
+    """How long a session lasts on one surface."""
+
+    idle_ms: Duration = Field(ge=1, le=366 * DAY_MS, description="Without activity.", examples=[900_000])
+    absolute_ms: Duration = Field(ge=1, le=366 * DAY_MS, description="From its start.", examples=[43_200_000])
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.idle_ms > self.absolute_ms:
+            raise refuse(
+                f"is {self.idle_ms}, more than `absolute_ms`", f"write at most {self.absolute_ms}", ("idle_ms",)
+            )
+        return self
+
+
+def _surface_name(text: str) -> str:
+    if re.fullmatch("[a-z][a-z0-9_-]{0,63}", text) is None:
+        raise ValueError("write lower-case letters, digits, _ and -, e.g. web")
+    return text
+
+
+_SurfaceName = Annotated[str, *form(_surface_name, {"pattern": "^[a-z][a-z0-9_-]{0,63}$"})]
+
+DEFAULT_SURFACES: Final = {
+    "web": SurfaceLimits(idle_ms=Millis(1_800_000), absolute_ms=Millis(43_200_000)),
+    "admin": SurfaceLimits(idle_ms=Millis(600_000), absolute_ms=Millis(14_400_000)),
+    "mobile": SurfaceLimits(idle_ms=Millis(43_200_000), absolute_ms=Millis(30 * DAY_MS)),
+}
+
+
+class Sessions(Written):
+    """Sessions of people (spec 3.1)."""
+
+    cookie: _CookieName = Field(default="__session", description="Name of the session cookie.")
+    signed: SignedSessions | None = Field(default=None, description="Signed session tokens.")
+    opaque: OpaqueSessions | None = Field(default=None, description="Opaque session cookies.")
+    surfaces: dict[_SurfaceName, SurfaceLimits] = Field(
+        default=DEFAULT_SURFACES, description="Limits by surface; those not named keep their defaults."
+    )
+
+    @field_validator("surfaces", mode="after")
+    @classmethod
+    def _keep_defaults(cls, given: dict[str, SurfaceLimits]) -> dict[str, SurfaceLimits]:
+        return {**DEFAULT_SURFACES, **given}
+
+
+class ApiKeys(Written):
+    """API keys (spec 3.2)."""
+
+    header: _HeaderName = Field(default="X-API-Key", description="Header besides Authorization: Bearer.")
+
+    @field_validator("header", mode="after")
+    @classmethod
+    def _own_header(cls, name: str) -> str:
+        if name.lower() in {"authorization", "cookie", "host", "content-length", "transfer-encoding", "connection"}:
+            raise refuse(f"is '{name}'", "write a header of its own, e.g. X-API-Key")
+        return name
+
+
+class Durability(StrEnum):
+    """What a record survives before its request goes on (spec 5.6)."""
+
+    PROCESS = "process"
+    HOST = "host"
+    MEMORY = "memory"
+
+
+class OnFull(StrEnum):
+    """What happens when the spool is at its cap (spec 5.6)."""
+
+    DENY = "deny"
+    DROP_OLDEST = "drop_oldest"
+
+
+class Completions(StrEnum):
+    """Which requests get a completion record (spec 5.5)."""
+
+    EXCEPTIONAL = "exceptional"
+    ALL = "all"
+
+
+class Sink(Written):
+    """Where the audit stream is shipped to: exactly one of the keys."""
+
+    file: FilePath | None = Field(default=None, description="A file that records are appended to.")
+    redis: WrittenRedis | None = Field(default=None, description="A Redis stream.")
+    http: _Line | None = Field(default=None, description="An HTTP endpoint.")
+    nats: _Line | None = Field(default=None, description="A NATS server.")
+    kafka: _Line | None = Field(default=None, description="A Kafka broker.")
+
+    KINDS: ClassVar[tuple[str, ...]] = ("file", "redis", "http", "nats", "kafka")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise refuse("names no sink or several", f"write one of {', '.join(self.KINDS)} in each entry")
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Require exactly one kind."""
+        schema = handler.resolve_ref_schema(handler(core))
+        return {**schema, "minProperties": 1, "maxProperties": 1}
+
+
+class Checkpoint(Written):
+    """Signed checkpoints of the hash chain (spec 5.7)."""
+
+    records: Whole = Field(default=1000, ge=1, le=1_000_000, description="After so many records.")
+    interval_ms: Duration = Field(default=Millis(10_000), ge=100, le=DAY_MS, description="After so long.")
+    key: WrittenFile | None = Field(
+        default=None, description="Private Ed25519 key, PEM; without it one is made in the spool's folder."
+    )
+    copy_to: WrittenFile | None = Field(default=None, description="A second place for checkpoints.")
+
+
+_MIB: Final = 1_048_576
+
+
+class Audit(Written):
+    """Records of decisions (spec 5.5 to 5.7)."""
+
+    spool: FilePath = Field(default=Path("var/audit"), validate_default=True, description="Folder of the spool.")
+    durability: Durability = Field(default=Durability.PROCESS, description="What a record survives.")
+    on_full: OnFull = Field(default=OnFull.DENY, description="What happens at the cap.")
+    sinks: tuple[Sink, ...] = Field(default=(), description="Where records are shipped to.")
+    max_bytes: Whole = Field(default=1024 * _MIB, ge=_MIB, le=1 << 50, description="Cap of the spool.")
+    segment_bytes: Whole = Field(default=16 * _MIB, ge=65_536, le=1024 * _MIB, description="Size of one segment.")
+    reserve_bytes: Whole = Field(default=64 * _MIB, ge=0, le=1 << 50, description="Of the disk, left free.")
+    checkpoint: Checkpoint = Field(default=Checkpoint(), description="Signed checkpoints.")
+    completions: Completions = Field(
+        default=Completions.EXCEPTIONAL, description="Completion records: of unusual ends only, or of all requests."
+    )
+
+
+class Limits(Written):
+    """What one client, and all together, may cost (spec 2.8)."""
+
+    head_bytes: Whole = Field(default=32_768, ge=1024, le=_MIB, description="Request line and headers.")
+    target_bytes: Whole = Field(default=8192, ge=256, le=65_536, description="Request target.")
+    headers: Whole = Field(default=100, ge=8, le=1000, description="Header fields.")
+    head_timeout_ms: Duration = Field(default=Millis(10_000), ge=1, le=600_000, description="For a whole request head.")
+    idle_timeout_ms: Duration = Field(default=Millis(75_000), ge=1, le=DAY_MS, description="Between two requests.")
+    min_body_rate: Whole = Field(
+        default=1024, ge=0, le=1 << 30, description="Bytes per second of a body after 10 s; 0 for no limit."
+    )
+    connections: Whole = Field(default=10_000, ge=1, le=1_000_000, description="Client connections, per worker.")
+    in_flight: Whole = Field(default=4096, ge=1, le=1_000_000, description="Requests being served, per worker.")
+    max_body_bytes: Whole = Field(default=0, ge=0, le=1 << 50, description="Request body; 0 for no limit.")
+    body_json_bytes: Whole = Field(
+        default=_MIB, ge=256, le=64 * _MIB, description="Request body that a route reads, held in memory."
+    )
+    drain_timeout_ms: Duration = Field(
+        default=Millis(25_000), ge=0, le=600_000, description="For requests at shutdown."
+    )
+
+
+class CredentialsForwarding(StrEnum):
+    """What becomes of the credential on its way upstream (spec 6.5)."""
+
+    STRIP = "strip"
+    PASS = "pass"  # noqa: S105  a word of the configuration
+
+
+class Assertion(Written):
+    """A signed assertion to the upstream."""
+
+    issuer: _Line = Field(description="`iss` of the assertion.", examples=["sidegate"])
+    key: WrittenFile = Field(description="Private key, PEM.", examples=["file:assertion.pem"])
+
+
+class Forwarding(Written):
+    """What the upstream is told."""
+
+    credentials: CredentialsForwarding = Field(
+        default=CredentialsForwarding.STRIP, description="strip the credential, or pass it on."
+    )
+    assertion: Assertion | None = Field(default=None, description="One signed JWT about the decision.")
+
+
+class Log(Written):
+    """The operational log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severe line.")
+    format: Literal["auto", "json", "console"] = Field(default="auto", description="auto: console on a terminal.")
+
+
+class ProblemDetail(StrEnum):
+    """How much an answer says (spec 6.5)."""
+
+    FULL = "full"
+    MINIMAL = "minimal"
+
+
+HIDEABLE: Final = (
+    *(Reason.CROSS_ORG, Reason.NOT_A_MEMBER, Reason.NO_GRANT, Reason.NOT_GRANTED, Reason.ABOVE_CEILING),
+    *(Reason.DENIED_BY_RULE, Reason.OUTSIDE_CREDENTIAL_SCOPE, Reason.SUBTREE_NARROWED, Reason.UNMAPPED_ROUTE),
+    *(Reason.ACCOUNT_INACTIVE, Reason.SURFACE, Reason.SOURCE_ADDRESS),
+)
+"""Reasons of a 403 that an answer may turn into 404. Not those whose remedy the client has to be told."""
+
+
+def _hideable(text: str) -> Reason:
+    if text not in HIDEABLE:
+        raise ValueError(f"{suggest(text, HIDEABLE)}; only refusals by policy can be hidden")
+    return Reason(text)
+
+
+_Hideable = Annotated[Reason, *form(_hideable, {"enum": list(HIDEABLE)})]
+
+DEFAULT_LISTEN: Final = "127.0.0.1:8080"
+DEFAULT_ADMIN: Final = "127.0.0.1:9090"
+
+
+def _unset() -> Any:  # noqa: ANN401  read like a mapping that was written, so that its paths get their folder
+    return {}
+
+
+class Settings(Written):
+    """Configuration of one sidecar."""
+
+    listen: Listener = Field(default=Listener.model_validate(DEFAULT_LISTEN), description="Data port.")
+    admin: Listener = Field(
+        default=Listener.model_validate(DEFAULT_ADMIN), description="Admin port; never for clients."
+    )
+    upstream: Upstream = Field(description="The service behind the proxy.", examples=["{url: http://127.0.0.1:9000}"])
+    routes: FilePath = Field(default=Path("routes.yaml"), validate_default=True, description="Routes file.")
+    policy: PolicySettings = Field(default_factory=_unset, validate_default=True, description="Where the policy is.")
+    sessions: Sessions = Field(default=Sessions(), description="Sessions of people.")
+    api_keys: ApiKeys = Field(default=ApiKeys(), description="API keys.")
+    audit: Audit = Field(default_factory=_unset, validate_default=True, description="Records of decisions.")
+    limits: Limits = Field(default=Limits(), description="Limits.")
+    forwarding: Forwarding = Field(default=Forwarding(), description="What the upstream is told.")
+    trusted_proxies: tuple[WrittenNetwork, ...] = Field(
+        default=(), description="Networks of proxies whose forwarding headers are believed."
+    )
+    hide: frozenset[_Hideable] = Field(default=frozenset(), description="Reasons that are answered as 404.")
+    problem_detail: ProblemDetail = Field(default=ProblemDetail.FULL, description="Whether answers name the target.")
+    workers: Whole = Field(default=1, ge=1, le=256, description="Processes that share the data port.")
+    log: Log = Field(default=Log(), description="Operational log.")
+
+
+def masked(settings: Settings) -> dict[str, Any]:
+    """Return *settings* as plain values for people, every secret replaced (spec 6.6, ``/v1/config``)."""
+    return {name: _masked(getattr(settings, name)) for name in type(settings).model_fields}
+
+
+def _masked(setting: object) -> Any:  # noqa: ANN401  plain values for JSON
+    match setting:
+        case SecretStr():
+            return "***"
+        case Written():
+            return {name: _masked(getattr(setting, name)) for name in type(setting).model_fields}
+        case dict():
+            return {name: _masked(inner) for name, inner in setting.items()}
+        case tuple() | list():
+            return [_masked(inner) for inner in setting]
+        case frozenset():
+            return sorted(_masked(inner) for inner in setting)
+        case bool() | int() | None:
+            return setting
+        case _:
+            return str(setting)
