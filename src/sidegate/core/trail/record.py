@@ -331,7 +331,7 @@ def encode_decision_record(record: DecisionRecord) -> OpenRecord:
             path=record.path,
             route=record.route,
         ),
-        record.id.encode(),
+        json_text(record.id)[1:-1],
         format_instant(record.time).encode(),
         json_text(record.source),
         json_text(record.request_id),
