@@ -129,6 +129,22 @@ Text = Annotated[str, Strict()]
 Flag = Annotated[bool, Strict()]
 Whole = Annotated[int, Strict()]
 
+
+def _matching(pattern: str, hint: str) -> tuple[PlainValidator, WithJsonSchema]:
+    compiled = re.compile(pattern)
+
+    def parse(text: str) -> str:
+        if compiled.fullmatch(text) is None:
+            raise ValueError(hint)
+        return text
+
+    return form(parse, _whole(pattern))
+
+
+EntryId = Annotated[str, *_matching(_FREE, "write 1 to 128 characters without control characters")]
+"""Id of a binding, deny or approval rule."""
+SurfaceName = Annotated[str, *_matching("[a-z][a-z0-9_-]{0,63}", "write lower-case letters, digits, _ and -, e.g. web")]
+Line = Annotated[str, *_matching(r"[^\x00-\x1f\x7f]{1,1024}", "write one line of text")]
 OrganizationName = Annotated[
     str, *form(lambda text: require_name(text, "organization"), _whole("[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"))
 ]

@@ -1,6 +1,5 @@
 """What can be set in ``sidegate.yaml`` (spec 6.1), with defaults, bounds and what each is for."""
 
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
@@ -10,7 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from sidegate.config.explain import Written, suggest
-from sidegate.config.forms import Duration, Hint, Text, Whole, WrittenNetwork, form, refuse
+from sidegate.config.forms import Duration, Hint, Line, SurfaceName, Text, Whole, WrittenNetwork, form, refuse
 from sidegate.config.places import (
     DirectorySource,
     FilePath,
@@ -29,7 +28,6 @@ _HEADER_NAME: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$"
 _HeaderName = Annotated[Text, Field(pattern=_HEADER_NAME), Hint("write a header name, e.g. X-API-Key")]
 # Any token (RFC 6265 section 4.1.1).
 _CookieName = Annotated[Text, Field(pattern=_HEADER_NAME), Hint("write a cookie name, e.g. __session")]
-_Line = Annotated[Text, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$"), Hint("write one line of text")]
 
 
 class Tls(Written):
@@ -94,14 +92,14 @@ class Algorithm(StrEnum):
 class SignedSessions(Written):
     """Signed session tokens (JWT) of an identity provider."""
 
-    issuer: _Line = Field(description="Exactly the token's `iss`.", examples=["https://clerk.example"])
+    issuer: Line = Field(description="Exactly the token's `iss`.", examples=["https://clerk.example"])
     jwks: WrittenJwks | None = Field(default=None, description="The issuer's keys: file:path or https:// address.")
     algorithms: tuple[Algorithm, ...] = Field(min_length=1, description="Allowed algorithms.", examples=["[RS256]"])
-    authorized_parties: tuple[_Line, ...] = Field(default=(), description="Allowed `azp`; empty for any.")
-    audience: tuple[_Line, ...] = Field(default=(), description="One of these must be in `aud`; empty for any.")
+    authorized_parties: tuple[Line, ...] = Field(default=(), description="Allowed `azp`; empty for any.")
+    audience: tuple[Line, ...] = Field(default=(), description="One of these must be in `aud`; empty for any.")
     leeway_ms: Duration = Field(default=Millis(5000), ge=0, le=60_000, description="Clock skew for `exp` and `nbf`.")
-    org_claim: _Line | None = Field(default=None, description="Claim of the organization, e.g. o.slg; default o.id.")
-    surface_claim: _Line | None = Field(default=None, description="Claim of the surface; without it every one is web.")
+    org_claim: Line | None = Field(default=None, description="Claim of the organization, e.g. o.slg; default o.id.")
+    surface_claim: Line | None = Field(default=None, description="Claim of the surface; without it every one is web.")
     secret: SecretStr | None = Field(default=None, description="Shared secret of HS256, at least 32 bytes.")
     secret_file: FilePath | None = Field(default=None, description="File that holds the secret.")
     refresh_ms: Duration = Field(default=Millis(300_000), ge=1000, le=DAY_MS, description="How often keys are fetched.")
@@ -158,14 +156,6 @@ class SurfaceLimits(Written):
         return self
 
 
-def _surface_name(text: str) -> str:
-    if re.fullmatch("[a-z][a-z0-9_-]{0,63}", text) is None:
-        raise ValueError("write lower-case letters, digits, _ and -, e.g. web")
-    return text
-
-
-_SurfaceName = Annotated[str, *form(_surface_name, {"pattern": "^[a-z][a-z0-9_-]{0,63}$"})]
-
 DEFAULT_SURFACES: Final = {
     "web": SurfaceLimits(idle_ms=Millis(1_800_000), absolute_ms=Millis(43_200_000)),
     "admin": SurfaceLimits(idle_ms=Millis(600_000), absolute_ms=Millis(14_400_000)),
@@ -179,7 +169,7 @@ class Sessions(Written):
     cookie: _CookieName = Field(default="__session", description="Name of the session cookie.")
     signed: SignedSessions | None = Field(default=None, description="Signed session tokens.")
     opaque: OpaqueSessions | None = Field(default=None, description="Opaque session cookies.")
-    surfaces: dict[_SurfaceName, SurfaceLimits] = Field(
+    surfaces: dict[SurfaceName, SurfaceLimits] = Field(
         default=DEFAULT_SURFACES, description="Limits by surface; those not named keep their defaults."
     )
 
@@ -229,9 +219,9 @@ class Sink(Written):
 
     file: FilePath | None = Field(default=None, description="A file that records are appended to.")
     redis: WrittenRedis | None = Field(default=None, description="A Redis stream.")
-    http: _Line | None = Field(default=None, description="An HTTP endpoint.")
-    nats: _Line | None = Field(default=None, description="A NATS server.")
-    kafka: _Line | None = Field(default=None, description="A Kafka broker.")
+    http: Line | None = Field(default=None, description="An HTTP endpoint.")
+    nats: Line | None = Field(default=None, description="A NATS server.")
+    kafka: Line | None = Field(default=None, description="A Kafka broker.")
 
     KINDS: ClassVar[tuple[str, ...]] = ("file", "redis", "http", "nats", "kafka")
 
@@ -310,7 +300,7 @@ class CredentialsForwarding(StrEnum):
 class Assertion(Written):
     """A signed assertion to the upstream."""
 
-    issuer: _Line = Field(description="`iss` of the assertion.", examples=["sidegate"])
+    issuer: Line = Field(description="`iss` of the assertion.", examples=["sidegate"])
     key: WrittenFile = Field(description="Private key, PEM.", examples=["file:assertion.pem"])
 
 
