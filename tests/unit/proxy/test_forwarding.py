@@ -1,0 +1,91 @@
+"""Who the client is, and the forwarding headers rebuilt from the socket (spec 2.3 (5))."""
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from sidegate.core.wire.head import HeaderBlock, HeaderRules, read_header_block
+from sidegate.core.wire.names import NamePolicy
+from sidegate.proxy.forwarding import origin_of
+
+RULES = HeaderRules(NamePolicy(b"X-API-Key", frozenset()), b"__session", keep_credentials=False, max_fields=100)
+TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+
+def _block(*lines: bytes) -> HeaderBlock:
+    return read_header_block(b"Host: api.example:8080\r\n" + b"".join(line + b"\r\n" for line in lines), RULES)
+
+
+@pytest.mark.parametrize(
+    ("peer", "lines", "source", "chain"),
+    [
+        pytest.param("192.0.2.1", (), "192.0.2.1", b"192.0.2.1", id="direct"),
+        pytest.param("192.0.2.1", (b"X-Forwarded-For: 10.0.0.9",), "192.0.2.1", b"192.0.2.1", id="untrusted-claims"),
+        pytest.param("10.0.0.1", (), "10.0.0.1", b"10.0.0.1", id="trusted-says-nothing"),
+        pytest.param(
+            "10.0.0.1", (b"X-Forwarded-For: 192.0.2.7",), "192.0.2.7", b"192.0.2.7, 10.0.0.1", id="trusted-says"
+        ),
+        pytest.param(
+            "10.0.0.1",
+            (b"X-Forwarded-For: 198.51.100.1, 192.0.2.7",),
+            "192.0.2.7",
+            b"192.0.2.7, 10.0.0.1",
+            id="left-of-the-first-untrusted-is-a-claim",
+        ),
+        pytest.param(
+            "10.0.0.1",
+            (b"X-Forwarded-For: 192.0.2.7,10.0.0.2",),
+            "192.0.2.7",
+            b"192.0.2.7, 10.0.0.2, 10.0.0.1",
+            id="two-trusted-hops",
+        ),
+        pytest.param(
+            "10.0.0.1",
+            (b"X-Forwarded-For: 192.0.2.7", b"X-Forwarded-For: 10.0.0.2"),
+            "192.0.2.7",
+            b"192.0.2.7, 10.0.0.2, 10.0.0.1",
+            id="two-lines",
+        ),
+        pytest.param("10.0.0.1", (b"X-Forwarded-For: 10.0.0.3",), "10.0.0.3", b"10.0.0.3, 10.0.0.1", id="all-trusted"),
+        pytest.param("10.0.0.1", (b"X-Forwarded-For: unknown",), None, b"10.0.0.1", id="not-an-address"),
+        pytest.param("10.0.0.1", (b"X-Forwarded-For: 192.0.2.7:80",), None, b"10.0.0.1", id="address-with-port"),
+        pytest.param("10.0.0.1", (b"X-Forwarded-For: \xff",), None, b"10.0.0.1", id="not-ascii"),
+        pytest.param("10.0.0.1", (b"X-Forwarded-For:",), None, b"10.0.0.1", id="empty"),
+        pytest.param(
+            "fd00::1", (b"X-Forwarded-For: 2001:db8::7",), "2001:db8::7", b"2001:db8::7, fd00::1", id="version-6"
+        ),
+    ],
+)
+def test_source(peer: str, lines: tuple[bytes, ...], source: str | None, chain: bytes) -> None:
+    """Only trusted hops are believed; an address that cannot be read is unknown, and then in no network."""
+    origin = origin_of(ip_address(peer), TRUSTED, _block(*lines))
+    expected = None if source is None else ip_address(source)
+    assert (expected, b"X-Forwarded-For: %b\r\n" % chain) == (origin.source, origin.lines.split(b"\n")[0] + b"\n")
+    assert origin.text == (b"null" if source is None else b'"%b"' % source.encode())
+
+
+@pytest.mark.parametrize(
+    ("peer", "proto", "host"),
+    [
+        pytest.param("192.0.2.1", b"http", b"api.example:8080", id="untrusted"),
+        pytest.param("10.0.0.1", b"https", b"www.example", id="trusted"),
+    ],
+)
+def test_proto_and_host(peer: str, proto: bytes, host: bytes) -> None:
+    """Protocol and host come from a trusted proxy or from the socket."""
+    block = _block(b"X-Forwarded-Proto: https", b"X-Forwarded-Host: www.example")
+    lines = origin_of(ip_address(peer), TRUSTED, block).lines.split(b"\r\n")
+    assert [b"X-Forwarded-Proto: " + proto, b"X-Forwarded-Host: " + host, b""] == lines[1:]
+
+
+def test_trusted_proxy_says_nothing() -> None:
+    """What a trusted proxy leaves out is filled from the socket."""
+    lines = origin_of(ip_address("10.0.0.1"), TRUSTED, _block()).lines
+    assert lines == b"X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: api.example:8080\r\n"
+
+
+def test_unix_socket() -> None:
+    """Over a Unix socket the client is unknown, and no address is made up for it."""
+    origin = origin_of(None, TRUSTED, _block(b"X-Forwarded-For: 192.0.2.7"))
+    assert (origin.source, origin.text) == (None, b"null")
+    assert origin.lines == b"X-Forwarded-Proto: http\r\nX-Forwarded-Host: api.example:8080\r\n"
