@@ -1,7 +1,7 @@
 """One timer for all connections."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -53,9 +53,11 @@ class Connection:
 
 
 @pytest.fixture
-def loop() -> SteppedLoop:
+def loop() -> Iterator[SteppedLoop]:
     """Return a loop at 100 s."""
-    return SteppedLoop()
+    loop = SteppedLoop()
+    yield loop
+    loop.close()
 
 
 def test_told_at_the_first_tick_after(loop: SteppedLoop) -> None:
