@@ -6,16 +6,26 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Final, NoReturn
 
+MAX_BRACKETS: Final = 256
+"""A session token with a chain of 8 links has some 40."""
+
 _BASE64URL: Final = re.compile(rb"[A-Za-z0-9_-]*")
 
 
-def read_object(data: bytes) -> dict[str, object] | None:
+def read_object(data: bytes, max_brackets: int = MAX_BRACKETS) -> dict[str, object] | None:
     """Read a JSON object in UTF-8.
 
+    Args:
+        data: As received.
+        max_brackets: Opening brackets and braces that may be in it, those in texts too: bounds how deep it is nested
+            without a scan of its own. The parser's own bound depends on how deep the caller's stack is.
+
     Returns:
-        The object; None when it is not one, repeats a member at any depth, holds ``NaN`` or ``Infinity``, is nested
-        too deeply or is not UTF-8.
+        The object; None when it is not one, repeats a member at any depth, holds ``NaN`` or ``Infinity``, has too
+        many brackets or is not UTF-8.
     """
+    if data.count(b"[") + data.count(b"{") > max_brackets:
+        return None
     try:
         # Decoded here: given bytes, json.loads would also guess UTF-16 and UTF-32.
         found = json.loads(data.decode(), object_pairs_hook=_require_distinct, parse_constant=_refuse_constant)

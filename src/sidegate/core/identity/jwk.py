@@ -27,6 +27,7 @@ _MIN_EXPONENT: Final = 65537
 _MAX_EXPONENT: Final = 2**32
 _COORDINATE_BYTES: Final = 32
 _MAX_KID_CHARS: Final = 256
+_MAX_BRACKETS: Final = 5 * MAX_KEYS
 _PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
@@ -163,7 +164,7 @@ def parse_jwks(
     Raises:
         DependencyError: Not a JWK set, more than 100 keys, or a ``kid`` twice: then it cannot be known which is meant.
     """
-    members = read_object(document)
+    members = read_object(document, _MAX_BRACKETS)
     listed = members.get("keys") if members is not None else None
     if not isinstance(listed, list):
         raise _broken("is not a JSON object with a list `keys`")
