@@ -8,7 +8,7 @@ one bit operation whether it concerns this subject and authority at all.
 from collections.abc import Sequence
 from typing import Final
 
-from sidegate.core.engine.judge import is_restricted, judge_node, narrowed_by, restricted_by, withheld_by
+from sidegate.core.engine.judge import judge_node, narrowed_by, restricted_by, withheld_by
 from sidegate.core.model.authority import BIT
 from sidegate.core.model.decision import Decision, Outcome, Reason, Remedy, deny
 from sidegate.core.model.errors import InvariantError
@@ -76,10 +76,14 @@ def decide_subject(subject: Subject, query: Query, now: UnixMillis) -> Decision:
     decision = _grant_of(subject, query, bit, now)
     if decision.outcome is Outcome.DENY:
         return decision
-    if target.subtree or is_restricted(credential):
-        refused = _beyond_grants(subject, query, bit, now)
+    if credential.chain or credential.authorities is not None or credential.scopes is not None:
+        refused = restricted_by(query, bit, now)
         if refused is not None:
             return refused
+    if target.subtree:
+        narrowed = narrowed_by(subject, query, bit, now)
+        if narrowed:
+            return deny(Reason.SUBTREE_NARROWED, narrowed)
     approvals = subject.header.approvals
     if approvals.mask & bit and not query.approved:
         rules = approvals.covering(target, bit)
@@ -109,16 +113,6 @@ def _grant_of(subject: Subject, query: Query, bit: int, now: UnixMillis) -> Deci
     if node.mask & bit and not node.conditional & bit:
         return node.granted.get(bit) or node.grant(bit)
     return judge_node(subject, node, query, bit, now, otherwise=Reason.NOT_GRANTED)
-
-
-def _beyond_grants(subject: Subject, query: Query, bit: int, now: UnixMillis) -> Decision | None:
-    """Check 7, then what lies below the target."""
-    refused = restricted_by(query, bit, now)
-    if refused is None and query.target.subtree:
-        narrowed = narrowed_by(subject, query, bit, now)
-        if narrowed:
-            return deny(Reason.SUBTREE_NARROWED, narrowed)
-    return refused
 
 
 def _all_of(decisions: list[Decision]) -> Decision:

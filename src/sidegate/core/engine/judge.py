@@ -3,7 +3,7 @@
 from typing import Final
 
 from sidegate.core.model.decision import Decision, Outcome, Reason, Remedy, deny
-from sidegate.core.model.principal import MAX_LINKS, Query, VerifiedCredential
+from sidegate.core.model.principal import MAX_LINKS, Query
 from sidegate.core.model.target import Scope
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.policy.header import AGENT, kinds_in_meet
@@ -18,32 +18,28 @@ CREDENTIAL: Final = "credential"
 def withheld_by(subject: Subject, query: Query, bit: int) -> tuple[str, ...]:
     """Return what withholds *bit* on the target itself (check 3): ids of denies, then links that do so themselves."""
     target = query.target
-    ids: list[str] = []
-    if subject.denies is not None:
-        ids.extend(subject.denies.covering(target, bit))
+    denies = subject.denies
+    ids = denies.covering(target, bit) if denies is not None and denies.mask & bit else ()
     agents: list[str] = []
     for link in query.credential.chain:
         named = subject.header.agent_denies.get(link.id)
         if named is not None:
-            ids.extend(named.covering(target, bit))
-        if any(own.authorities & bit and own.on.covers(target) for own in link.deny):
-            agents.append(AGENT + link.id)
+            ids += named.covering(target, bit)
+        agents.extend(AGENT + link.id for own in link.deny if own.authorities & bit and own.on.covers(target))
     return _cited(ids, agents)
 
 
 def withheld_in_subtree_by(subject: Subject, query: Query, bit: int) -> tuple[str, ...]:
     """Return what withholds *bit* anywhere in the subtree of the target."""
     target = query.target
-    ids: list[str] = []
-    if subject.denies is not None and subject.denies.mask & bit:
-        ids.extend(subject.denies.meeting(target, bit))
+    denies = subject.denies
+    ids = denies.meeting(target, bit) if denies is not None and denies.mask & bit else ()
     agents: list[str] = []
     for link in query.credential.chain:
         named = subject.header.agent_denies.get(link.id)
         if named is not None:
-            ids.extend(named.meeting(target, bit))
-        if any(own.authorities & bit and kinds_in_meet(own.on, target) for own in link.deny):
-            agents.append(AGENT + link.id)
+            ids += named.meeting(target, bit)
+        agents.extend(AGENT + link.id for own in link.deny if own.authorities & bit and kinds_in_meet(own.on, target))
     return _cited(ids, agents)
 
 
@@ -54,6 +50,8 @@ def judge_node(subject: Subject, node: Node, query: Query, bit: int, now: UnixMi
         ``granted`` because of every entry that gives *bit* and whose conditions are met; a deny for the unmet condition
         of the entry that comes closest, if one would give it; else a deny for *otherwise* because of all entries.
     """
+    if not (node.mask | node.conditional) & bit:
+        return node.refuse(otherwise)
     giving: list[str] = []
     nearest = _NOT_NEAR
     nearest_unmet = 0
@@ -72,9 +70,7 @@ def judge_node(subject: Subject, node: Node, query: Query, bit: int, now: UnixMi
             lacking.append(entry.key)
     if giving:
         return Decision(Outcome.ALLOW, Reason.GRANTED, _once(giving), Remedy.NONE)
-    if nearest_unmet:
-        return deny(reason_of(nearest_unmet), _once(lacking))
-    return deny(otherwise, node.keys())
+    return deny(reason_of(nearest_unmet), _once(lacking))
 
 
 _NOT_NEAR: Final = len(RANK)
@@ -100,11 +96,6 @@ def restricted_by(query: Query, bit: int, now: UnixMillis) -> Decision | None:
     return deny(Reason.OUTSIDE_CREDENTIAL_SCOPE, _once(outside)) if outside else None
 
 
-def is_restricted(credential: VerifiedCredential) -> bool:
-    """Whether *credential* withholds anything by itself, so that checks 3 and 7 have to look at it."""
-    return bool(credential.chain) or credential.authorities is not None or credential.scopes is not None
-
-
 def _lets_pass(authorities: int | None, scopes: tuple[Scope, ...] | None, query: Query, bit: int) -> bool:
     """A list that is there must name the authority and cover the target; an empty one lets nothing pass.
 
@@ -112,7 +103,12 @@ def _lets_pass(authorities: int | None, scopes: tuple[Scope, ...] | None, query:
     """
     if authorities is not None and not authorities & bit:
         return False
-    return scopes is None or any(scope.covers(query.target) for scope in scopes)
+    if scopes is None:
+        return True
+    for scope in scopes:  # noqa: SIM110  (a generator for any() costs more than looking at a scope)
+        if scope.covers(query.target):
+            return True
+    return False
 
 
 def narrowed_by(subject: Subject, query: Query, bit: int, now: UnixMillis) -> tuple[str, ...]:
@@ -137,8 +133,10 @@ def narrowed_by(subject: Subject, query: Query, bit: int, now: UnixMillis) -> tu
     return ()
 
 
-def _cited(ids: list[str], agents: list[str]) -> tuple[str, ...]:
-    return (*sorted(set(ids)), *_once(agents)) if ids or agents else ()
+def _cited(ids: tuple[str, ...], agents: list[str]) -> tuple[str, ...]:
+    if len(ids) > 1:
+        ids = tuple(sorted(set(ids)))
+    return (*ids, *_once(agents)) if agents else ids
 
 
 def _once(keys: list[str]) -> tuple[str, ...]:

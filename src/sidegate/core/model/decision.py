@@ -1,7 +1,7 @@
 """What the engine, or a check before it, answers (spec 1.5, 6.5)."""
 
 from enum import StrEnum
-from typing import assert_never
+from typing import Final, assert_never
 
 from sidegate.core.model.value import hot_value
 
@@ -160,6 +160,10 @@ def remedy_of(reason: Reason) -> Remedy:  # one arm per remedy, every reason lis
             assert_never(reason)
 
 
+# Read for every refusal: the arms above are compared one after the other, some 1.5 µs for the last.
+_REMEDY: Final = {reason: remedy_of(reason) for reason in Reason}
+
+
 def deny(reason: Reason, because: tuple[str, ...] = ()) -> Decision:
     """Build a deny with the remedy that belongs to *reason*."""
-    return Decision(Outcome.DENY, reason, because, remedy_of(reason))
+    return Decision(Outcome.DENY, reason, because, _REMEDY[reason])

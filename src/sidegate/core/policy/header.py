@@ -57,23 +57,23 @@ class DenyTable:
 
     def covering(self, target: Target, bit: int) -> tuple[str, ...]:
         """List the ids of the entries that withhold *bit* on *target*."""
-        if target.section is not None:
-            nodes = self._sections.covering(target.section) if self._sections.mask & bit else ()
-        else:
-            nodes = self._projects.covering(target) if self._projects.mask & bit else ()
-        return _keys_withholding(nodes, bit)
+        if target.section is None:
+            return _keys_withholding(self._projects.covering(target), bit) if self._projects.mask & bit else ()
+        return _keys_withholding(self._sections.covering(target.section), bit) if self._sections.mask & bit else ()
 
     def meeting(self, target: Target, bit: int) -> tuple[str, ...]:
         """List the ids of the entries that withhold *bit* on *target* or on something below it."""
-        if target.section is not None:
-            nodes = self._sections.meeting(target.section) if self._sections.mask & bit else ()
-        else:
-            nodes = self._projects.meeting(target) if self._projects.mask & bit else ()
-        return _keys_withholding(nodes, bit)
+        if target.section is None:
+            return _keys_withholding(self._projects.meeting(target), bit) if self._projects.mask & bit else ()
+        return _keys_withholding(self._sections.meeting(target.section), bit) if self._sections.mask & bit else ()
 
 
 def _keys_withholding(nodes: Iterable[Node], bit: int) -> tuple[str, ...]:
-    return tuple(key for node in nodes if node.mask & bit for key in node.keys_giving(bit))
+    keys: tuple[str, ...] = ()
+    for node in nodes:
+        if node.mask & bit:
+            keys += node.keys_giving(bit)
+    return keys
 
 
 class ApprovalTable:

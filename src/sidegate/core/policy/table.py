@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar, final
 
 from sidegate.core.model.authority import ALL_AUTHORITIES, Mask
-from sidegate.core.model.decision import Decision, Outcome, Reason, Remedy
+from sidegate.core.model.decision import Decision, Outcome, Reason, Remedy, deny
 from sidegate.core.model.target import Scope, Target
 from sidegate.core.model.value import value
 from sidegate.core.policy.requirement import Requirement
@@ -45,7 +45,7 @@ class Node:
         granted: Decisions made of the entries without a requirement, by authority bit; see :meth:`grant`.
     """
 
-    __slots__ = ("conditional", "entries", "granted", "mask")
+    __slots__ = ("_refused", "conditional", "entries", "granted", "mask")
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.entries: tuple[Entry, ...] = tuple(sorted(entries, key=_key_of))
@@ -59,13 +59,18 @@ class Node:
         self.mask = mask
         self.conditional = conditional
         self.granted: dict[int, Decision] = _NOTHING_YET
+        self._refused: Decision | None = None
 
     def keys(self) -> tuple[str, ...]:
         """List the keys of all entries, sorted, each once."""
+        if len(self.entries) == 1:
+            return (self.entries[0].key,)
         return tuple(dict.fromkeys(entry.key for entry in self.entries))
 
     def keys_giving(self, bit: int) -> tuple[str, ...]:
         """List the keys of the entries without a requirement that give *bit*, sorted, each once."""
+        if len(self.entries) == 1:
+            return self.keys() if self.mask & bit else ()
         giving = (entry.key for entry in self.entries if entry.mask & bit and entry.requirement is None)
         return tuple(dict.fromkeys(giving))
 
@@ -78,6 +83,13 @@ class Node:
                 self.granted = {}
             self.granted[bit] = decision
         return decision
+
+    def refuse(self, reason: Reason) -> Decision:
+        """Return the deny for *reason* because of all entries. A node refuses for one reason only, so it is shared."""
+        refused = self._refused
+        if refused is None or refused.reason is not reason:
+            refused = self._refused = deny(reason, self.keys())
+        return refused
 
 
 # Shared by every node that has not decided yet: an empty dict of its own would be a third of a node's memory.
@@ -110,14 +122,16 @@ class Place:
                         return node
         return self._root
 
-    def covering(self, path: Path) -> Iterator[Node]:
-        """Yield every node whose path is *path* or lies above it, the narrowest first."""
+    def covering(self, path: Path) -> list[Node]:
+        """List every node whose path is *path* or lies above it, the narrowest first."""
+        nodes = []
         for length in self._lengths:
             node = self._paths.get(path[:length]) if length <= len(path) else None
             if node is not None:
-                yield node
+                nodes.append(node)
         if self._root is not None:
-            yield self._root
+            nodes.append(self._root)
+        return nodes
 
     def below(self, path: Path) -> Iterator[tuple[Path, Node]]:
         """Yield every node whose path extends *path*."""
@@ -151,12 +165,14 @@ class _Branches:
                     return node
         return None if self.every is None else self.every.narrowest(path)
 
-    def places(self, branch: str | None) -> Iterator[Place]:
-        """Yield the places whose scopes can cover a target on *branch*, named before every."""
+    def covering(self, branch: str | None, path: Path) -> list[Node]:
+        """List every node that covers the place, those that name the branch first."""
+        nodes = []
         if branch is not None and branch in self.named:
-            yield self.named[branch]
+            nodes.extend(self.named[branch].covering(path))
         if self.every is not None:
-            yield self.every
+            nodes.extend(self.every.covering(path))
+        return nodes
 
     def places_below(self, branch: str | None) -> Iterator[tuple[str | None, Place]]:
         """Yield (branch at the top of the intersection, place) of all that meets what lies below *branch*."""
@@ -233,17 +249,17 @@ class ScopeTable:
                 return node
         return None if self._every is None else self._every.narrowest(branch, path)
 
-    def covering(self, target: Target) -> Iterator[Node]:
-        """Yield every node that covers the project, branch or path *target*, the narrowest first."""
+    def covering(self, target: Target) -> list[Node]:
+        """List every node that covers the project, branch or path *target*, the narrowest first."""
+        nodes: list[Node] = []
         found = self._projects.get(target.project)
         if isinstance(found, Node):
-            yield found
+            nodes.append(found)
         elif found is not None:
-            for place in found.places(target.branch):
-                yield from place.covering(target.path)
+            nodes.extend(found.covering(target.branch, target.path))
         if self._every is not None:
-            for place in self._every.places(target.branch):
-                yield from place.covering(target.path)
+            nodes.extend(self._every.covering(target.branch, target.path))
+        return nodes
 
     def meeting(self, target: Target) -> Iterator[Node]:
         """Yield every node whose scope covers *target* or something below it."""
@@ -309,8 +325,8 @@ class SectionTable:
         """Return the node of the longest section that covers *section*."""
         return self._place.narrowest(section)
 
-    def covering(self, section: Path) -> Iterator[Node]:
-        """Yield every node that covers *section*, the longest first."""
+    def covering(self, section: Path) -> list[Node]:
+        """List every node that covers *section*, the longest first."""
         return self._place.covering(section)
 
     def meeting(self, section: Path) -> Iterator[Node]:

@@ -1,0 +1,1 @@
+"""Microbenchmarks of single steps of a request."""
