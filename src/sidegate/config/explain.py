@@ -42,6 +42,30 @@ class Places(Protocol):
         """Return what people call *path*: ``limits.headers``, or the variable that set it."""
 
 
+class Below:
+    """The places of a part of a file."""
+
+    def __init__(self, places: Places, around: Path) -> None:
+        self._places = places
+        self._around = around
+
+    def position(self, path: Path) -> Position | None:
+        """Return where the value at *path* starts."""
+        return self._places.position((*self._around, *path))
+
+    def key_position(self, path: Path) -> Position | None:
+        """Return where the key of *path* starts."""
+        return self._places.key_position((*self._around, *path))
+
+    def written(self, path: Path) -> str | None:
+        """Return the number or constant at *path* as it was written."""
+        return self._places.written((*self._around, *path))
+
+    def label(self, path: Path) -> str:
+        """Return what people call *path*."""
+        return self._places.label((*self._around, *path))
+
+
 def validate(model: type[M], data: object, places: Places, context: object = None) -> tuple[M | None, list[Problem]]:
     """Read *data* into *model*, or say everything that is wrong with it; *context* is the validators' own."""
     empty = set(find_empty(data))

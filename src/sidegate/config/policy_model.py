@@ -294,7 +294,5 @@ class WrittenPolicy(Sections):
     mfa_max_age_s: Whole = Field(
         default=DEFAULT_MFA_MAX_AGE_S, ge=0, le=_YEAR_S, description="How old a second factor may be."
     )
-    sessions: dict[SurfaceName, WrittenSessionLimits] = Field(
-        default={}, description="Tighter session limits by surface."
-    )
+    sessions: dict[SurfaceName, WrittenSessionLimits] = Field(default={}, description="Tighter limits by surface.")
     candidate: WrittenCandidate | None = Field(default=None, description="What is tried in the shadow.")

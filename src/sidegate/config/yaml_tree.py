@@ -168,7 +168,10 @@ def read_tree(content: bytes, file: str, max_bytes: int) -> YamlTree:
     return YamlTree(file, composer.data, tuple(composer.problems), composer.root or _Mark(0, 0))
 
 
-_SYNTAX_HINT: Final = "check indentation, quotes and the line above; quote text that starts with one of * & ! | > % @ `"
+_SYNTAX_HINT: Final = (
+    "check indentation and quotes, here and in the line above; quote text that starts with one of * & ! | > % @ ` "
+    "or holds braces or brackets"
+)
 
 
 def _place_of(text: str, offset: int) -> tuple[int, int]:
