@@ -9,6 +9,7 @@ from sidegate.config.explain import Below, suggest, validate
 from sidegate.config.files import read_file
 from sidegate.config.routes_model import (
     WrittenAsk,
+    WrittenRoute,
     WrittenRouteBase,
     WrittenSource,
     WrittenTarget,
