@@ -19,6 +19,8 @@ E = TypeVar("E", bound=StrEnum)
 _MILLIS_PER_SECOND: Final = 1000
 _MAX_AGE_S: Final = 1 << 40
 """No second factor is older than the world; keeps the arithmetic within 63 bits."""
+_LAST_INSTANT: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999: what can be written again as an instant."""
 _MAX_LISTED: Final = 1024
 """Members of one list: more are a mistake, and a question must stay cheap to read."""
 
@@ -199,9 +201,12 @@ def _scope(given: object) -> Scope:
 def _instant(given: object) -> UnixMillis:
     text = _text(given)
     try:
-        return parse_instant(text)
-    except (ValueError, OverflowError):
-        raise _MemberError(f"is `{text[:64]}`", "write an instant like 2026-12-01T00:00:00Z") from None
+        instant = parse_instant(text)
+    except ValueError:
+        instant = None
+    if instant is None or not 0 <= instant <= _LAST_INSTANT:
+        raise _MemberError(f"is `{text[:64]}`", "write an instant like 2026-12-01T00:00:00Z")
+    return instant
 
 
 def _address(given: object) -> Address:
@@ -246,10 +251,10 @@ def _read_link(reader: _Reader) -> Link:
 
 
 def _read_target(reader: _Reader, org: str) -> Target | None:
-    text = reader.take("target", _text, "", required=True)
+    text = reader.take("target", _text, None, required=True)
     kind = reader.take("kind", _one_of(Kind), None)
     subtree = reader.take("subtree", _flag, default=False)
-    if not text or not org:
+    if text is None or not org:
         return None
     try:
         target = parse_target(org, text, subtree=subtree)

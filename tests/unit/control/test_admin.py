@@ -27,13 +27,6 @@ async def test_the_first_page_lists_the_routes(serve: Serve) -> None:
     assert [route["path"] for route in listed["routes"]] == ["/v1/config"]
 
 
-async def test_the_settings_are_answered_as_config_masks_them(serve: Serve) -> None:
-    """Exactly what it is given; the admin port adds and removes nothing."""
-    client = await serve(Configuration(lambda: SETTINGS))
-    response = await client.get("/v1/config")
-    assert (response.content_type, await response.json()) == ("application/json", SETTINGS)
-
-
 async def test_it_serves_on_a_socket_that_is_bound_already(tmp_path: Path) -> None:
     """A Unix socket too; after close nobody answers."""
     path = str(tmp_path / "admin.sock")

@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from sidegate.control.answers import MAX_BODY_BYTES, AdminError, json_answer, read_json
+from sidegate.control.answers import MAX_BODY_BYTES, json_answer, read_json
 from sidegate.control.guard import host_of, is_address
 from sidegate.control.route import Route
 
@@ -203,8 +202,3 @@ async def test_a_body_is_plain_json_read_one_way(
     await response.read()
     assert status == response.status
     assert (await client.get("/get")).status == 200
-
-
-def test_an_error_reads_as_one_sentence() -> None:
-    """In a log it says what is wrong and what to do."""
-    assert str(AdminError(HTTPStatus.CONFLICT, "it is taken", "wait")) == "it is taken; wait"
