@@ -147,6 +147,11 @@ class ClientConnection(asyncio.Protocol):
             self.transport.abort() if self._lingering >= 0 else self.transport.close()
             self.deadline = _NEVER
 
+    def close_if_idle(self) -> None:
+        """Close a connection that serves nothing; one that does is closed by its answer (spec 2.8)."""
+        if self.serving is None and not self._held and self._lingering < 0:
+            self.transport.close()
+
     def hold(self, data: bytes) -> None:
         """Keep bytes that cannot be used yet, and read no more until :meth:`read_on`."""
         self._held += data

@@ -139,6 +139,7 @@ class Exchange:
     def _identify(self, match: Match | None, block: HeaderBlock, origin: Origin) -> None:
         gateway = self._gateway
         verified = gateway.verifier.verify(block.presented, origin.source, self._now, self._snapshot)
+        gateway.count_credential(block.presented, verified)
         if isinstance(verified, Reason):
             self._close = verified is Reason.AMBIGUOUS_CREDENTIAL
             self._refuse(deny(verified))

@@ -5,10 +5,11 @@ from typing import Final
 
 from sidegate.audit.trail import AuditTrail
 from sidegate.core.model.decision import Decision, Reason
-from sidegate.core.model.principal import VerifiedCredential
+from sidegate.core.model.principal import CredentialKind, VerifiedCredential
 from sidegate.core.model.value import value
 from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.routing.resolve import resolve
+from sidegate.core.wire.credential import NOTHING, Presented
 from sidegate.core.wire.head import HeaderBlock
 from sidegate.core.wire.response import ResponseHead, read_response_head
 from sidegate.credentials.verifier import CredentialVerifier
@@ -21,12 +22,17 @@ from sidegate.proxy.prepared import Prepared, Undecided
 from sidegate.proxy.reading import LineReading, Readings
 from sidegate.proxy.refusals import Refusals
 from sidegate.proxy.upstream import UpstreamPool
-from sidegate.telemetry.catalogue import RequestKind
+from sidegate.telemetry.catalogue import PresentedKind, RequestKind
 from sidegate.telemetry.clock import Clock
-from sidegate.telemetry.metrics import AUTHORITY_PLACE, CONNECTIONS, IN_FLIGHT, REASON_CELL, Metrics
+from sidegate.telemetry.metrics import AUTHORITY_PLACE, CONNECTIONS, CREDENTIAL_CELL, IN_FLIGHT, REASON_CELL, Metrics
 
 REMEMBERED_RESPONSES: Final = 1024
 REMEMBERED_QUESTIONS: Final = 8192
+
+_VERIFIED_CELL: Final = {
+    CredentialKind.SESSION: CREDENTIAL_CELL[PresentedKind.SESSION],
+    CredentialKind.API_KEY: CREDENTIAL_CELL[PresentedKind.API_KEY],
+}
 
 
 @value
@@ -34,6 +40,7 @@ class Limits:
     """What a client may cost (spec 2.8), in bytes and seconds; 0 for no limit where it says so.
 
     Attributes:
+        min_body_rate: Bytes per second, judged per window of ten seconds; 0 for no limit.
         max_body_bytes: 0 for no limit.
         body_json_bytes: Of a body that a decision reads.
     """
@@ -43,6 +50,7 @@ class Limits:
     head_timeout_s: float
     idle_timeout_s: float
     response_timeout_s: float
+    min_body_rate: int
     connections: int
     in_flight: int
     max_body_bytes: int
@@ -54,6 +62,7 @@ class Gateway:
 
     Attributes:
         draining: The worker is about to end: every answer closes its connection.
+        emptied: Set when the last connection ends while draining.
         records_completions: Every forwarded request gets a completion record, not only the unusual ones.
     """
 
@@ -87,6 +96,7 @@ class Gateway:
         self.trusted_proxies = trusted_proxies
         self.records_completions = records_completions
         self.draining = False
+        self.emptied = asyncio.Event()
         self.deadlines = Deadlines(loop)
         self.undecided = Undecided()
         self.response_heads: MakingMemo[bytes, ResponseHead] = MakingMemo(REMEMBERED_RESPONSES, read_response_head)
@@ -114,6 +124,8 @@ class Gateway:
             self.connections.remove(client)
             self.deadlines.forget(client)
             self.cells[CONNECTIONS] -= 1
+            if self.draining and not self.connections:
+                self.emptied.set()
 
     def prepare(
         self, reading: LineReading, credential: VerifiedCredential, block: HeaderBlock, body: bytes | None
@@ -138,6 +150,17 @@ class Gateway:
     def count_decision(self, decision: Decision) -> None:
         """Count a refusal that came before the engine."""
         self.cells[REASON_CELL[decision.reason] + AUTHORITY_PLACE[None]] += 1
+
+    def count_credential(self, presented: Presented, verified: VerifiedCredential | Reason) -> None:
+        """Count a verification by what was presented and what came of it."""
+        if not isinstance(verified, Reason):
+            self.cells[_VERIFIED_CELL[verified.kind]] += 1
+        elif presented is NOTHING or presented.ambiguous:
+            self.metrics.count_credential(PresentedKind.NONE, verified)
+        elif presented.api_key is not None:
+            self.metrics.count_credential(PresentedKind.API_KEY, verified)
+        else:
+            self.metrics.count_credential(PresentedKind.SESSION, verified)
 
     def count_end(self, kind: RequestKind, status: int | None) -> None:
         """Count a request that is over."""

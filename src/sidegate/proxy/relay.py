@@ -25,8 +25,7 @@ IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b
 """RFC 9110 section 9.2.2 and the read-only methods of WebDAV."""
 
 RATE_WINDOW_S: Final = 10.0
-MIN_RATE: Final = 1024
-"""Bytes per second that a body must move at, judged per window (spec 2.8)."""
+"""Over which a body's rate is judged (spec 2.8)."""
 
 UPSTREAM_HEAD_BYTES: Final = 64 * 1024
 
@@ -230,7 +229,9 @@ class Relay:
             self._fail(Reason.UPSTREAM_TIMEOUT, "the upstream did not begin to answer in time")
             return
         moved = self.bytes_in + self.bytes_out - self._window
-        if moved >= MIN_RATE * RATE_WINDOW_S or (self.head is not None and self.head.event_stream):
+        if moved >= self._gateway.limits.min_body_rate * RATE_WINDOW_S or (
+            self.head is not None and self.head.event_stream
+        ):
             self._window += moved
             self._client.deadline = now + RATE_WINDOW_S
         elif self.head is None:

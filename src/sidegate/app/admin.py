@@ -1,0 +1,78 @@
+"""The admin port of a sidecar, built from its parts (spec 6.6)."""
+
+import socket
+from collections.abc import Callable
+from ipaddress import ip_address
+
+from sidegate.app.listening import BACKLOG
+from sidegate.app.process import Process
+from sidegate.config.places import TcpEndpoint
+from sidegate.config.settings import masked
+from sidegate.control.admin import AdminServer, admin_application
+from sidegate.control.authzen import AuthZen
+from sidegate.control.configuration import Configuration
+from sidegate.control.explanations import Explanations, spool_finder
+from sidegate.control.probes import Probes
+from sidegate.control.readiness import audit_check, listener_check, policy_check
+from sidegate.control.recorded import RecordedDecider
+from sidegate.control.snapshots import Snapshots
+from sidegate.core.model.errors import Problem
+from sidegate.telemetry.exposition import Exposition
+from sidegate.telemetry.health import Health, workers_check
+from sidegate.telemetry.shared import Readings
+
+
+class Admin:
+    """Serves the admin port.
+
+    Args:
+        process: Whose parts are shown.
+        readings: The numbers of every process.
+        is_accepting: Whether the data port takes new connections.
+        writable: What keeps records from being written, on the data port or here; None for nothing.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        readings: Readings,
+        is_accepting: Callable[[], bool],
+        writable: Callable[[], Problem | None],
+    ) -> None:
+        settings = process.blueprint.settings
+        health = Health(
+            live={"workers": workers_check(readings)},
+            ready={
+                "listener": listener_check(is_accepting),
+                "policy": policy_check(process.policies),
+                "audit": audit_check(writable),
+            },
+        )
+        parts = (
+            Probes(health, Exposition(readings)),
+            Explanations(process.policies, spool_finder(settings.audit.spool), process.clock),
+            Snapshots(process.policies, str(settings.policy.source), process.clock),
+            Configuration(lambda: masked(settings)),
+            AuthZen(RecordedDecider(process.policies, process.trail, process.metrics, process.clock)),
+        )
+        self._server = AdminServer(admin_application(parts, _names(settings.admin.address)))
+
+    async def start(self, listening: socket.socket) -> None:
+        """Begin to answer on *listening*."""
+        listening.listen(BACKLOG)
+        await self._server.start(listening)
+
+    async def close(self) -> None:
+        """Stop answering."""
+        await self._server.close()
+
+
+def _names(address: object) -> tuple[str, ...]:
+    """Return the name that the port is bound under, if it is one: a client may ask by it."""
+    if not isinstance(address, TcpEndpoint):
+        return ()
+    try:
+        ip_address(address.host)
+    except ValueError:
+        return (address.host,)
+    return ()

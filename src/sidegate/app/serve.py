@@ -1,0 +1,107 @@
+"""Starts a sidecar and stays until it is asked to stop (spec 6.4, ``run``)."""
+
+import socket
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Final
+
+import uvloop
+
+from sidegate.app.blueprint import draw
+from sidegate.app.listening import bind
+from sidegate.app.process import Process
+from sidegate.app.standing import Standing
+from sidegate.app.supervisor import Role, Supervisor
+from sidegate.app.worker import serve_admin, serve_alone, serve_data
+from sidegate.config.places import DirectorySource, TcpEndpoint
+from sidegate.config.settings import Settings
+from sidegate.core.model.errors import ConfigError, InvariantError
+from sidegate.distribution.directory import PolicyDirectory
+from sidegate.distribution.holder import SnapshotHolder
+from sidegate.telemetry.clock import SystemClock
+from sidegate.telemetry.log import LogFormat, LogLevel, configure_log, get_log
+from sidegate.telemetry.shared import Board
+
+_log: Final = get_log("app")
+
+EXIT_CONFIG: Final = 78
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT. Nothing listens before all that is configured was read and is good.
+
+    Returns:
+        The exit code of the process.
+
+    Raises:
+        ConfigError: Routes, keys or addresses cannot be used.
+        PolicyError: No policy can be used.
+    """
+    configure_log(form=LogFormat(settings.log.format), level=LogLevel(settings.log.level))
+    blueprint = draw(settings)
+    policies = SnapshotHolder()
+    directory = _directory(settings, policies)
+    directory.load()
+    make = partial(Process, blueprint, policies=policies, directory=directory)
+    shared = settings.workers > 1
+    with bind(settings.listen.address, "listen", shared=shared) as data, bind(settings.admin.address, "admin") as admin:
+        if shared:
+            return _supervise(settings, make, data, admin)
+        uvloop.run(_alone(make, data, admin))
+        return 0
+
+
+Make = Callable[[str], Process]
+"""Makes a process of the given name, on the running loop."""
+
+
+async def _alone(make: Make, data: socket.socket, admin: socket.socket) -> None:
+    await serve_alone(make("w0"), data, admin)
+
+
+def _supervise(settings: Settings, make: Make, data: socket.socket, admin: socket.socket) -> int:
+    workers = settings.workers
+    standing = Standing(workers)
+
+    async def serve_part(number: int, board: Board) -> None:
+        # Each worker binds for itself, so that the kernel has a queue for each; *data* keeps the place meanwhile.
+        own = data if data.family == socket.AF_UNIX else bind(_address(data), "listen", shared=True)
+        with own:
+            await serve_data(make(f"w{number}"), own, number, board, standing)
+
+    async def serve_rest(board: Board) -> None:
+        await serve_admin(make("admin"), admin, board, standing)
+
+    def fallen(number: int, board: Board, pid: int) -> None:
+        standing.fall(number)
+        board.retire(pid)
+
+    with Board(workers) as board:
+        roles = [
+            Role(f"w{number}", partial(_run, partial(serve_part, number, board)), partial(fallen, number, board))
+            for number in range(workers)
+        ]
+        roles.append(Role("admin", partial(_run, partial(serve_rest, board)), lambda _: None))
+        return Supervisor(roles).run()
+
+
+def _run(serve: Callable[[], Coroutine[None, None, None]]) -> int:
+    try:
+        uvloop.run(serve())
+    except ConfigError as error:
+        for problem in error.problems:
+            _log.error("start_failed", problem=str(problem))
+        return EXIT_CONFIG
+    return 0
+
+
+def _address(data: socket.socket) -> TcpEndpoint:
+    host, port = data.getsockname()[:2]
+    return TcpEndpoint(host, port)
+
+
+def _directory(settings: Settings, policies: SnapshotHolder) -> PolicyDirectory:
+    source = settings.policy.source
+    if not isinstance(source, DirectorySource):
+        raise InvariantError("a policy source passed the settings that this version does not have")
+    return PolicyDirectory(source.path, policies, SystemClock())
