@@ -1,0 +1,122 @@
+"""The root of all commands, and the one place where errors become messages and exit codes."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from sidegate import __version__
+from sidegate.cli.exit_codes import ExitCode, exit_code_of
+from sidegate.cli.lazy import LazyCommand
+from sidegate.cli.output import complain, printable, show_problems
+from sidegate.core.model.errors import ConfigError, InvariantError, PolicyError
+
+PROGRAM: Final = "sidegate"
+
+COMMANDS: Final = {
+    "run": "Start the proxy.",
+    "check": "Check the configuration, the routes and the policy, and say everything that is wrong.",
+    "can": "Ask whether somebody may do something, and why.",
+    "who-can": "List who may exercise an authority on a target.",
+    "why": "Explain a recorded decision.",
+    "decide": "Decide requests from standard input, one JSON object to a line.",
+    "policy": "Test, compare and show policies.",
+    "shadow": "Report where the candidate policy differs from the enforced one.",
+    "key": "Make API keys.",
+    "session": "Create, list and revoke sessions of the embedded store.",
+    "audit": "Read, verify and export the audit trail.",
+    "routes": "Import routes from OpenAPI and find the route of a request.",
+    "config": "Show the settings in effect.",
+}
+"""Every command by the name of its module, with its line in the list."""
+
+_EPILOG: Final = """
+\b
+Exit codes:
+  0 yes, ok          1 no, refused by policy      2 usage
+  65 bad data        69 unavailable              78 bad configuration
+
+`sidegate COMMAND --help` shows what a command takes, with examples.
+"""
+
+_root = typer.Typer(name=PROGRAM, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001  (typer calls it with the flag's value)
+    if asked:
+        sys.stdout.write(f"{PROGRAM} {__version__}\n")
+        raise typer.Exit
+
+
+@_root.callback(invoke_without_command=True, epilog=_EPILOG)
+def _without_command(
+    context: typer.Context,
+    version: Annotated[  # noqa: FBT002  (a flag)
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> int:
+    """Decide, enforce and record every request to a DataStore service."""
+    del version
+    if context.invoked_subcommand is None:
+        sys.stdout.write(f"{context.get_help()}\n")
+        return ExitCode.USAGE
+    return ExitCode.OK
+
+
+def build_command() -> TyperGroup:
+    """Return the root command with every other one below it, none of them imported."""
+    root = get_command(_root)
+    if not isinstance(root, TyperGroup):
+        raise InvariantError("the root of the commands is no group")
+    for name, summary in COMMANDS.items():
+        root.add_command(LazyCommand(name, summary, f"sidegate.cli.commands.{name.replace('-', '_')}"))
+    return root
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command that *arguments* name and return its exit code. Nothing is raised but for a bug in a test."""
+    try:
+        answer = build_command().main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        complain(f"{PROGRAM}: {_usage_message(error)}")
+        return ExitCode.USAGE
+    except (typer.Abort, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    except (ConfigError, PolicyError) as error:
+        show_problems(error.problems)
+        count = len(error.problems)
+        complain(f"{PROGRAM}: {count} problem{'s' if count != 1 else ''}; correct what is named above")
+        return exit_code_of(error)
+    except BrokenPipeError as error:
+        _drop_output()
+        return exit_code_of(error)
+    except Exception as error:  # noqa: BLE001  (the outermost rim: what is no user's doing is shown as the bug it is)
+        code = exit_code_of(error)
+        if code is ExitCode.INTERNAL:
+            complain("".join(traceback.format_exception(error)).rstrip())
+            complain(f"{PROGRAM}: this is a bug in sidegate; please report it with the lines above")
+        else:
+            complain(f"{PROGRAM}: {printable(str(error))}")
+        return code
+    return answer if isinstance(answer, int) else ExitCode.OK
+
+
+def _usage_message(error: typer.TyperException) -> str:
+    """Return typer's message in our form: lower case, no final stop, and what to do next."""
+    message = error.format_message().strip().rstrip(".?").replace(". Did you", "; did you").replace("'", "`")
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else PROGRAM
+    return f"{message[:1].lower()}{message[1:]}; see `{path} --help`"
+
+
+def _drop_output() -> None:
+    """Send what is still buffered nowhere, so that the interpreter does not complain about it at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
