@@ -260,11 +260,12 @@ def _describe_reconstruction(
     organization = None if record.org is None else snapshot.organizations.get(record.org)
     revision = None if organization is None else organization.revision
     if found is None:
-        note = (
-            "the policy has changed since; ask again with a question to see what holds now"
-            if revision != record.revision
-            else "the record does not hold all that the credential proved; ask again with a question"
-        )
+        if record.actor is None or record.target is None:
+            note = "the request was refused before it was put to the policy"
+        elif revision != record.revision:
+            note = "the policy has changed since; ask again with a question to see what holds now"
+        else:
+            note = "the record does not hold all that the credential proved; ask again with a question"
         return {"revision_in_force": revision, "steps": None, "assumed": None, "note": note}
     assumption = found.assumption
     return {

@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from sidegate.core.model.errors import IntegrityError
 from sidegate.core.model.value import value
+from sidegate.telemetry.clock import Clock
 from sidegate.telemetry.metrics import ABSENT, CELLS, LAYOUT, Metrics
 
 STALE_NS: Final = 5_000_000_000
@@ -185,5 +186,15 @@ def readings_of(metrics: Metrics) -> Readings:
 
     def read() -> list[Reading]:
         return [Reading(os.getpid(), 0, metrics.read(), is_live=True)]
+
+    return read
+
+
+def readings_of_workers(board: Board, own: Metrics, clock: Clock) -> Readings:
+    """Return the readings of all workers on *board*, with those of the process itself that answers for them."""
+    mine = readings_of(own)
+
+    def read() -> list[Reading]:
+        return [*board.read(clock.monotonic_ns()), *mine()]
 
     return read

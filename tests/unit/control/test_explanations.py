@@ -240,6 +240,7 @@ async def test_a_refusal_before_any_decision_has_a_record_too(
         [],
         None,
     )
+    assert body["note"] == "the request was refused before it was put to the policy"
     assert [body["record"][name] for name in ("actor", "credential", "shadow", "method")] == [None, None, None, "GET"]
 
 

@@ -13,9 +13,21 @@ import pytest
 from sidegate.core.model.authority import Authority
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import IntegrityError
+from sidegate.core.model.units import Millis
 from sidegate.telemetry import catalogue
+from sidegate.telemetry.clock import ManualClock
 from sidegate.telemetry.metrics import CELLS, CONNECTIONS, REASON_CELL, Metrics
-from sidegate.telemetry.shared import _SEQUENCE, STALE_NS, Board, Reading, Slot, _copy, _copy_at, readings_of
+from sidegate.telemetry.shared import (
+    _SEQUENCE,
+    STALE_NS,
+    Board,
+    Reading,
+    Slot,
+    _copy,
+    _copy_at,
+    readings_of,
+    readings_of_workers,
+)
 
 READ = REASON_CELL[Reason.GRANTED]
 
@@ -176,6 +188,17 @@ def test_a_single_process_reads_its_own_numbers() -> None:
     metrics.count_decision(Reason.GRANTED, Authority.READ)
     (reading,) = read()
     assert (reading.pid, reading.is_live, reading.cells[READ]) == (os.getpid(), True, 1)
+
+
+def test_the_process_that_answers_for_workers_counts_too(board: Board) -> None:
+    """Its own numbers stand behind theirs; theirs age on the clock."""
+    clock, own, worker = ManualClock(), Metrics(), Metrics()
+    Slot(board.fd, 0, worker, pid=11).publish(0)
+    own.count_decision(Reason.GRANTED, Authority.READ)
+    read = readings_of_workers(board, own, clock)
+    assert [(reading.pid, reading.cells[READ]) for reading in read()] == [(11, 0), (os.getpid(), 1)]
+    clock.advance(Millis(6_000))
+    assert [reading.is_live for reading in read()] == [False, True]
 
 
 ROUNDS = 2_000
