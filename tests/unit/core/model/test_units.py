@@ -1,0 +1,45 @@
+"""Instants and their written form."""
+
+import pytest
+
+from sidegate.core.model.units import UnixMillis, format_instant, parse_instant
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        pytest.param("1970-01-01T00:00:00Z", 0, id="epoch"),
+        pytest.param("1970-01-01T00:00:00.001Z", 1, id="one-millisecond"),
+        pytest.param("1970-01-01T01:00:00+01:00", 0, id="offset"),
+        pytest.param("2026-12-01T00:00:00Z", 1_796_083_200_000, id="spec-example"),
+        pytest.param("1969-12-31T23:59:59.999Z", -1, id="before-epoch"),
+        pytest.param("1970-01-01T00:00:00.001999Z", 1, id="microseconds-are-cut"),
+    ],
+)
+def test_reading_instants(text: str, instant: int) -> None:
+    """RFC 3339 to whole milliseconds."""
+    assert instant == parse_instant(text)
+
+
+@pytest.mark.parametrize("text", ["soon", "", "2026-13-01T00:00:00Z"])
+def test_what_is_no_instant(text: str) -> None:
+    """The message shows how to write one."""
+    with pytest.raises(ValueError, match="is not an instant"):
+        parse_instant(text)
+
+
+def test_a_local_time_is_refused() -> None:
+    """It would mean something else on every machine."""
+    with pytest.raises(ValueError, match="has no offset"):
+        parse_instant("2026-12-01T00:00:00")
+
+
+@pytest.mark.parametrize("instant", [0, 1, 999, 1_796_083_200_000, -1])
+def test_writing_and_reading_are_inverse(instant: int) -> None:
+    """Always UTC with milliseconds."""
+    assert instant == parse_instant(format_instant(UnixMillis(instant)))
+
+
+def test_written_form() -> None:
+    """One width, so that it sorts as text."""
+    assert format_instant(UnixMillis(1_796_083_200_007)) == "2026-12-01T00:00:00.007Z"
