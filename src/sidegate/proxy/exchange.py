@@ -94,6 +94,13 @@ class Exchange:
 
     def begin(self, line: bytes, block: bytes) -> None:
         """Serve the request whose head is given in its two parts (see :mod:`sidegate.core.wire.head`)."""
+        try:
+            self._begin(line, block)
+        except Exception:
+            self._abandon()
+            raise
+
+    def _begin(self, line: bytes, block: bytes) -> None:
         gateway = self._gateway
         try:
             self._line = gateway.readings.line(line)
@@ -171,7 +178,11 @@ class Exchange:
 
     def _body_read(self, body: bytes) -> None:
         self._collected = body
-        self._decide(body)
+        try:
+            self._decide(body)
+        except Exception:
+            self._abandon()
+            raise
 
     def _decide(self, body: bytes | None) -> None:
         gateway = self._gateway
@@ -223,10 +234,15 @@ class Exchange:
         """See :class:`sidegate.audit.ports.Waiter`."""
         if self._gone:
             self._gateway.count_end(RequestKind.ABORTED, None)
-        elif self._decision.outcome is Outcome.ALLOW:
-            self._forward()
-        else:
-            self._answer()
+            return
+        try:
+            if self._decision.outcome is Outcome.ALLOW:
+                self._forward()
+            else:
+                self._answer()
+        except Exception:
+            self._client.transport.abort()
+            raise
 
     def unrecorded(self) -> None:
         """See :class:`sidegate.audit.ports.Waiter`."""
@@ -237,6 +253,13 @@ class Exchange:
         self._status = 0
         self._detail = None
         self._answer()
+
+    def _abandon(self) -> None:
+        """Leave a request that a bug of ours keeps from being decided: recorded, not forwarded, not answered."""
+        self._gone = True
+        self._client.transport.abort()
+        if not self._id:
+            self._refuse(deny(Reason.POLICY_UNAVAILABLE))
 
     # Refusing.
 

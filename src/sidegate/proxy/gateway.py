@@ -24,7 +24,15 @@ from sidegate.proxy.refusals import Refusals
 from sidegate.proxy.upstream import UpstreamPool
 from sidegate.telemetry.catalogue import PresentedKind, RequestKind
 from sidegate.telemetry.clock import Clock
-from sidegate.telemetry.metrics import AUTHORITY_PLACE, CONNECTIONS, CREDENTIAL_CELL, IN_FLIGHT, REASON_CELL, Metrics
+from sidegate.telemetry.metrics import (
+    AUTHORITY_PLACE,
+    CONNECTIONS,
+    CREDENTIAL_CELL,
+    CREDENTIAL_REASON_PLACE,
+    IN_FLIGHT,
+    REASON_CELL,
+    Metrics,
+)
 
 REMEMBERED_RESPONSES: Final = 1024
 REMEMBERED_QUESTIONS: Final = 8192
@@ -155,6 +163,8 @@ class Gateway:
         """Count a verification by what was presented and what came of it."""
         if not isinstance(verified, Reason):
             self.cells[_VERIFIED_CELL[verified.kind]] += 1
+        elif verified not in CREDENTIAL_REASON_PLACE:
+            return  # not the credential's fault: used from elsewhere, or the state that judges it is away
         elif presented is NOTHING or presented.ambiguous:
             self.metrics.count_credential(PresentedKind.NONE, verified)
         elif presented.api_key is not None:
