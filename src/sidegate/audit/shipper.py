@@ -126,6 +126,10 @@ class Shipper:
             size: How much of it may be read.
         """
         cursor = self._cursor
+        if last and (cursor.segment > last or (cursor.segment == last and cursor.offset > size)):
+            # The spool is not the one that was shipped from. Sending all of it is safe, leaving something out is not.
+            _log.error("spool_replaced", sink=self._sink.name, hint="run `sidegate audit verify` on spool and sink")
+            cursor = Cursor(0, 0)
         while cursor.segment <= last:
             limit = size - cursor.offset if cursor.segment == last else _NO_LIMIT
             data = _read_whole_lines(segment_path(self._folder, cursor.segment), cursor.offset, limit)

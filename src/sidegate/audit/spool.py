@@ -143,6 +143,7 @@ class Spool:
         "_limits",
         "_lock",
         "_needs_segment",
+        "_number",
         "folder",
         "segments",
         "sidecar",
@@ -160,6 +161,7 @@ class Spool:
         self._allowance = 0
         self._is_failed = False
         self._needs_segment = True
+        self._number = 0
 
     # --- opening and closing ---
 
@@ -182,6 +184,7 @@ class Spool:
         self.segments = [
             Segment(file, file.path.stat().st_size, _read_first_seq(file.path)) for file in list_segments(self.folder)
         ]
+        self._number = self.segments[-1].number if self.segments else 0
         cut = self._cut_torn_line(self.segments[-1]) if self.segments else 0
         self.total_bytes = sum(segment.size for segment in self.segments)
         head, base, signed_seq, is_damaged = self._read_end()
@@ -258,12 +261,12 @@ class Spool:
     def _begin_segment(self, next_seq: int) -> None:
         self._needs_segment = True
         there = list_segments(self.folder)
-        number = there[-1].number + 1 if there else 1
-        if self.segments:
-            number = max(number, self.segments[-1].number + 1)
+        # A number is never used twice, also not after somebody removed the file: cursors name segments by it.
+        number = max(self._number, there[-1].number if there else 0) + 1
         path = segment_path(self.folder, number)
         self._replace_fd(_open_to_append(path, os.O_CREAT | os.O_EXCL))
         sync_folder(self.folder)
+        self._number = number
         self.segments.append(Segment(SegmentFile(number, path), 0, next_seq))
         self._needs_segment = False
 
