@@ -377,21 +377,24 @@ class Settings(Written):
 
 def masked(settings: Settings) -> dict[str, Any]:
     """Return *settings* as plain values for people, every secret replaced (spec 6.6, ``/v1/config``)."""
-    return {name: _masked(getattr(settings, name)) for name in type(settings).model_fields}
+    return {name: plain(getattr(settings, name)) for name in type(settings).model_fields}
 
 
-def _masked(setting: object) -> Any:  # noqa: ANN401  plain values for JSON
+def plain(setting: object) -> Any:  # noqa: ANN401  plain values for JSON
+    """Return a setting as JSON could hold it, secrets replaced."""
     match setting:
         case SecretStr():
             return "***"
         case Written():
-            return {name: _masked(getattr(setting, name)) for name in type(setting).model_fields}
+            return {
+                field.alias or name: plain(getattr(setting, name)) for name, field in type(setting).model_fields.items()
+            }
         case dict():
-            return {name: _masked(inner) for name, inner in setting.items()}
+            return {name: plain(inner) for name, inner in setting.items()}
         case tuple() | list():
-            return [_masked(inner) for inner in setting]
+            return [plain(inner) for inner in setting]
         case frozenset():
-            return sorted(_masked(inner) for inner in setting)
+            return sorted(plain(inner) for inner in setting)
         case bool() | int() | None:
             return setting
         case _:
