@@ -260,15 +260,7 @@ class Envoy(Peer):
             "@type": f"{types}.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "in",
             "codec_type": "HTTP1",
-            "route_config": {
-                "virtual_hosts": [
-                    {
-                        "name": "all",
-                        "domains": ["*"],
-                        "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "up"}}],
-                    }
-                ]
-            },
+            "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
             "http_filters": [*self.filters(), router],
         }
         bootstrap = {
