@@ -1,0 +1,70 @@
+# Everything that is needed is installed into .venv by the target that needs it.
+#   make run     Sidegate in front of the example DataStore, with requests to try
+#   make test    everything that must hold, in some minutes
+#   make check   formatting, lint, types, import contracts
+#   make bench   CPU per request beside nginx and Envoy
+#   make help    the rest
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# More workers than cores only makes the timing of others worse.
+JOBS ?= 2
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+.PHONY: help run test check format lock bench micro oracle clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(VENV)/.python: scripts/need-python.sh
+	@bash scripts/need-python.sh $(PYTHON) $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.python requirements/run.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+run: $(VENV)/.run ## Sidegate in front of the example DataStore on 127.0.0.1:8080; LISTEN=host:port for another
+	@$(BIN)/python scripts/demo.py
+
+test: $(VENV)/.dev ## all tests
+	@bash scripts/need-debian.sh test
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+
+bench: $(VENV)/.dev ## CPU per request of workload M beside nginx and Envoy; BENCH_ARGS for rounds, peers, json
+	@sh scripts/install-bench.sh $(BIN)/python
+	$(BIN)/python -m loadtests.bench $(BENCH_ARGS)
+
+micro: $(VENV)/.dev ## nanoseconds per decision, 1,000 to 1,000,000 bindings
+	$(BIN)/python -m loadtests.micro.decide
+
+PAIRS ?= 5000000
+oracle: $(VENV)/.dev ## engine against the slow reading over PAIRS generated questions
+	$(BIN)/python -m tests.oracle.run --pairs $(PAIRS)
+
+check: $(VENV)/.dev ## formatting, lint, types, import contracts, repeated by the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy src examples loadtests
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## format and sort imports
+	$(BIN)/ruff check --fix --select I .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.dev ## pin what is newest now, with hashes
+	bash scripts/lock.sh
+
+clean: ## remove what was built and installed; nothing under var/
+	rm -rf $(VENV) dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Writes the hashed requirements: requirements/run.txt for running, requirements/dev.txt for everything else on top.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tool=$(mktemp -d)
+trap 'rm -rf "$tool"' EXIT
+python3 -m venv "$tool"
+"$tool/bin/pip" install --quiet pip-tools
+common=(--quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links
+  --no-emit-trusted-host --no-header --upgrade)
+"$tool/bin/pip-compile" "${common[@]}" --all-build-deps --output-file requirements/run.txt pyproject.toml
+"$tool/bin/pip-compile" "${common[@]}" --extra test --extra check --constraint requirements/run.txt \
+  --output-file requirements/dev.txt pyproject.toml

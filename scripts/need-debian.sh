@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Installs the Debian packages of a purpose, if their commands are not there yet.
+# usage: need-debian.sh venv|test
+set -euo pipefail
+
+declare -A packages=() # command -> package
+case ${1:-} in
+  venv) packages=([_venv]=python3-venv) ;;
+  test) packages=([git]=git [redis-server]=redis-server) ;;
+  *)
+    echo "usage: need-debian.sh venv|test" >&2
+    exit 2
+    ;;
+esac
+
+missing=()
+for command in "${!packages[@]}"; do
+  PATH="$PATH:/usr/sbin:/sbin" command -v "$command" >/dev/null || missing+=("${packages[$command]}")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "please install: ${missing[*]} (no apt-get here)" >&2
+  exit 69
+fi
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || {
+    echo "please install as root: apt-get install ${missing[*]}" >&2
+    exit 69
+  }
+  as_root=(sudo)
+fi
+echo "installing ${missing[*]} …"
+export DEBIAN_FRONTEND=noninteractive
+"${as_root[@]}" apt-get update -qq
+# No server may be started by its package: ours run on ports of their own.
+"${as_root[@]}" env RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
