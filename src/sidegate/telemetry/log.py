@@ -1,6 +1,8 @@
 """Structured log: one line per state change, none per step of a request, never a credential."""
 
 import asyncio
+import contextlib
+import json
 import logging
 import re
 import sys
@@ -10,8 +12,8 @@ from enum import StrEnum
 from typing import Any, Final, TextIO, cast
 
 import orjson
-import structlog
-from structlog.typing import EventDict, FilteringBoundLogger
+
+from sidegate.telemetry.lean import EventDict, FilteringBoundLogger, Processor, structlog
 
 Logger = FilteringBoundLogger
 """What :func:`get_log` returns: ``log.warning("snapshot_rejected", revision=812)``."""
@@ -103,7 +105,10 @@ def _order(_logger: object, _method: str, event: EventDict) -> EventDict:
 
 
 def _render_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError:  # a lone surrogate, an integer beyond 64 bits: written all the same
+        return json.dumps(event, default=str)
 
 
 def _name_library(_logger: object, _method: str, event: EventDict) -> EventDict:
@@ -123,6 +128,72 @@ def _add_exception(_logger: object, _method: str, event: EventDict) -> EventDict
     return event
 
 
+class _Output:
+    """A stream that cannot hurt whoever logs: a log that nobody reads any more must not stop the proxy.
+
+    Args:
+        stream: Where to; None for whatever standard error is at the moment.
+    """
+
+    __slots__ = ("__weakref__", "_stream")  # structlog keeps a lock per stream, weakly
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def isatty(self) -> bool:
+        stream = self._stream or sys.stderr
+        return stream is not None and not stream.closed and stream.isatty()
+
+    def write(self, text: str) -> None:
+        stream = self._stream or sys.stderr
+        if stream is None:  # started without one
+            return
+        try:
+            try:
+                stream.write(text)
+            except UnicodeEncodeError:
+                stream.write(text.encode("ascii", "backslashreplace").decode("ascii"))
+        except (OSError, ValueError):  # a full disk, a pipe that nobody reads, a stream that is closed
+            return
+
+    def flush(self) -> None:
+        stream = self._stream or sys.stderr
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+
+
+_SHARED: Final[list[Processor]] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+    _add_exception,
+    mask_credentials,
+    _order,
+]
+
+
+def _renderer_for(form: LogFormat, *, colors: bool) -> Processor:
+    if form is LogFormat.JSON:
+        return cast("Processor", _render_json)
+    return structlog.dev.ConsoleRenderer(
+        colors=colors,
+        pad_event_to=0,
+        sort_keys=False,
+        timestamp_key="at",
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+
+
+def _configure(output: _Output, renderer: Processor, level: LogLevel) -> None:
+    structlog.configure(
+        processors=[*_SHARED, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(_NUMBER_OF[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", output)),
+        cache_logger_on_first_use=False,
+    )
+
+
 def configure_log(
     stream: TextIO | None = None, form: LogFormat = LogFormat.AUTO, level: LogLevel = LogLevel.INFO
 ) -> None:
@@ -135,38 +206,15 @@ def configure_log(
         form: JSON lines, key=value for people, or by what *stream* is.
         level: The least severe line that is written.
     """
-    out = sys.stderr if stream is None else stream
+    output = _Output(stream)
     if form is LogFormat.AUTO:
-        form = LogFormat.CONSOLE if out.isatty() else LogFormat.JSON
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-        _add_exception,
-        mask_credentials,
-        _order,
-    ]
-    renderer: structlog.typing.Processor
-    if form is LogFormat.JSON:
-        renderer = cast("structlog.typing.Processor", _render_json)
-    else:
-        renderer = structlog.dev.ConsoleRenderer(
-            colors=out.isatty(),
-            pad_event_to=0,
-            sort_keys=False,
-            timestamp_key="at",
-            exception_formatter=structlog.dev.plain_traceback,
-        )
-    structlog.configure(
-        processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(_NUMBER_OF[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
-        cache_logger_on_first_use=False,
-    )
-    bridge = logging.StreamHandler(out)
+        form = LogFormat.CONSOLE if output.isatty() else LogFormat.JSON
+    renderer = _renderer_for(form, colors=output.isatty())
+    _configure(output, renderer, level)
+    bridge: logging.Handler = logging.StreamHandler(cast("TextIO", output))
     bridge.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[_name_library, *shared],
+            foreign_pre_chain=[_name_library, *_SHARED],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
@@ -174,6 +222,11 @@ def configure_log(
     root.handlers = [bridge]
     # Libraries speak at INFO about every connection; their warnings are what an operator needs.
     root.setLevel(max(_NUMBER_OF[level], logging.WARNING))
+
+
+# Until somebody configures it: warnings only, on standard error. structlog's own default writes everything to standard
+# output, between the answers of a command.
+_configure(_Output(None), _renderer_for(LogFormat.CONSOLE, colors=False), LogLevel.WARNING)
 
 
 def get_log(name: str) -> Logger:

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidegate.control.question import QuestionError, read_question
@@ -198,6 +198,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(_NAMES, _JSON))
 def test_no_question_breaks_the_reader(change: dict[str, Any]) -> None:
     """Whatever is sent is read, or refused with at least one problem."""

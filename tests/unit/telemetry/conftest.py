@@ -18,9 +18,9 @@ Lines = Callable[[], list[dict[str, Any]]]
 def _restored_log() -> Iterator[None]:
     """Leave the process-wide configuration as it was found."""
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    handlers, level, before = list(root.handlers), root.level, structlog.get_config()
     yield
-    structlog.reset_defaults()
+    structlog.configure(**before)
     root.handlers = handlers
     root.setLevel(level)
 

@@ -4,6 +4,8 @@ import asyncio
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -163,6 +165,68 @@ def test_what_json_does_not_know_is_written_as_text(lines: Lines) -> None:
     """No value can make a line fail."""
     get_log("test").info("thing_seen", thing=1j)
     assert lines()[0]["thing"] == "1j"
+
+
+@pytest.mark.parametrize("form", [LogFormat.JSON, LogFormat.CONSOLE])
+@pytest.mark.parametrize(
+    "thing", [pytest.param("lone \ud800", id="surrogate"), pytest.param(1 << 70, id="beyond-64-bits")]
+)
+def test_what_cannot_be_encoded_is_written_all_the_same(form: LogFormat, thing: object) -> None:
+    """Bytes of a request that were decoded somehow must not make a line disappear."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="utf-8", newline="\n")
+    configure_log(stream, form)
+    get_log("test").info("thing_seen", thing=thing)
+    stream.flush()
+    written = raw.getvalue().decode()
+    assert "thing_seen" in written
+    assert ("d800" in written) or (str(1 << 70) in written)
+
+
+def test_a_terminal_that_lacks_a_letter_gets_its_number() -> None:
+    """A process may have been started in the C locale."""
+    raw = io.BytesIO()
+    configure_log(io.TextIOWrapper(raw, encoding="ascii", write_through=True), LogFormat.JSON)
+    get_log("test").info("thing_seen", thing="Größe")
+    assert b"Gr\\xf6\\xdfe" in raw.getvalue()
+
+
+class Broken(io.StringIO):
+    """A pipe that nobody reads any more."""
+
+    def write(self, _text: str) -> int:
+        raise BrokenPipeError
+
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+def _closed() -> io.StringIO:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [pytest.param(Broken(), id="broken-pipe"), pytest.param(_closed(), id="closed")])
+def test_a_log_that_cannot_be_written_stops_nobody(stream: io.StringIO) -> None:
+    """The line is lost, the caller goes on; lines of libraries too."""
+    configure_log(stream, LogFormat.JSON)
+    get_log("test").error("disk_failed")
+    logging.getLogger("aiohttp").error("bad thing")
+
+
+def test_without_a_standard_error_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon may have been started without one."""
+    monkeypatch.setattr(sys, "stderr", None)
+    configure_log()
+    get_log("test").error("disk_failed")
+
+
+def test_before_it_is_configured_only_warnings_are_written_and_never_between_answers() -> None:
+    """A command prints answers to standard output; what its parts log must not get in between."""
+    code = "from sidegate.telemetry.log import get_log; log = get_log('x'); log.info('a_seen'); log.warning('b_seen')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert (done.stdout, "a_seen" in done.stderr, "b_seen" in done.stderr) == ("", False, True)
 
 
 def test_lines_of_libraries_go_the_same_way(lines: Lines) -> None:

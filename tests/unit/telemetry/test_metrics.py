@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidegate.core.model.authority import Authority
@@ -171,6 +171,7 @@ def test_a_duration_is_counted_in_the_lowest_bucket_that_holds_it(duration: int,
     assert bucket == bucket_of(duration)
 
 
+@settings(deadline=None)
 @given(st.integers(0, (1 << 63) - 1))
 def test_every_duration_lies_between_the_bounds_of_its_bucket(duration: int) -> None:
     """At most 2^k microseconds, and more than the bound below."""
