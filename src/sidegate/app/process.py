@@ -30,6 +30,19 @@ _NANOS_PER_MILLI: Final = 1_000_000
 _NANOS_PER_SECOND: Final = 1_000_000_000
 
 
+class LoadFailures:
+    """Counts policies that could not be put in force; made before the process that shows the count."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def note(self) -> None:
+        """Count one more."""
+        self.count += 1
+
+
 class Process:
     """The common parts of one process.
 
@@ -38,6 +51,7 @@ class Process:
         part: Name of this process among those of the sidecar: ``w0``, ``w1`` …, ``admin``.
         policies: Loaded already, so that nothing listens before it can decide.
         directory: Where they came from.
+        failures: Told by the directory.
     """
 
     def __init__(
@@ -46,6 +60,7 @@ class Process:
         part: str,
         policies: SnapshotHolder,
         directory: PolicyDirectory,
+        failures: LoadFailures,
     ) -> None:
         self.blueprint = blueprint
         self._part = part
@@ -54,6 +69,7 @@ class Process:
         self.tasks = TaskSet()
         self.policies = policies
         self._directory = directory
+        self._failures = failures
         self.trail = AuditTrail(trail_settings(blueprint.settings, part), blueprint.signer, self.clock)
         self._sinks: list[FileSink] = []
         self._on_beat: OnBeat | None = None
@@ -75,7 +91,7 @@ class Process:
         self._start_shipping()
         self._watch_gauges()
         self._lag.start()
-        self.tasks.spawn(self._directory.run(), "watch_policy")
+        self._directory.start(self.tasks)
         # What was loaded stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -123,7 +139,7 @@ class Process:
         metrics.watch(
             catalogue.AUDIT_OLDEST_UNSHIPPED_SECONDS, lambda: int(trail.oldest_unshipped_seconds * _NANOS_PER_SECOND)
         )
-        metrics.watch(catalogue.SNAPSHOT_LOAD_FAILURES, lambda: self._directory.failures)
+        metrics.watch(catalogue.SNAPSHOT_LOAD_FAILURES, lambda: self._failures.count)
         metrics.watch(catalogue.SNAPSHOT_AGE_SECONDS, self._policy_age_ns)
         metrics.watch(
             catalogue.SUBJECTS_CACHED,

@@ -9,7 +9,7 @@ import uvloop
 
 from sidegate.app.blueprint import draw
 from sidegate.app.listening import bind
-from sidegate.app.process import Process
+from sidegate.app.process import LoadFailures, Process
 from sidegate.app.standing import Standing
 from sidegate.app.supervisor import Role, Supervisor
 from sidegate.app.worker import serve_admin, serve_alone, serve_data
@@ -40,9 +40,10 @@ def run(settings: Settings) -> int:
     configure_log(form=LogFormat(settings.log.format), level=LogLevel(settings.log.level))
     blueprint = draw(settings)
     policies = SnapshotHolder()
-    directory = _directory(settings, policies)
+    failures = LoadFailures()
+    directory = _directory(settings, policies, failures)
     directory.load()
-    make = partial(Process, blueprint, policies=policies, directory=directory)
+    make = partial(Process, blueprint, policies=policies, directory=directory, failures=failures)
     shared = settings.workers > 1
     with bind(settings.listen.address, "listen", shared=shared) as data, bind(settings.admin.address, "admin") as admin:
         if shared:
@@ -100,8 +101,8 @@ def _address(data: socket.socket) -> TcpEndpoint:
     return TcpEndpoint(host, port)
 
 
-def _directory(settings: Settings, policies: SnapshotHolder) -> PolicyDirectory:
+def _directory(settings: Settings, policies: SnapshotHolder, failures: LoadFailures) -> PolicyDirectory:
     source = settings.policy.source
     if not isinstance(source, DirectorySource):
         raise InvariantError("a policy source passed the settings that this version does not have")
-    return PolicyDirectory(source.path, policies, SystemClock())
+    return PolicyDirectory(source.path, policies, SystemClock(), on_failure=failures.note)
