@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from structlog.testing import capture_logs
 
 from sidegate.audit.keys import load_public_keys, load_signer
 from sidegate.core.model.errors import ConfigError
@@ -83,13 +84,13 @@ def test_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         load_signer(tmp_path / "audit")
 
 
-def test_exposed_key_is_used_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exposed_key_is_used_and_told(tmp_path: Path) -> None:
     """Secrets are mounted readable for a group at times; it is said, once at start."""
     load_signer(tmp_path)
-    assert "checkpoint_key_exposed" not in capsys.readouterr().out
     (tmp_path / "checkpoint.key").chmod(0o640)
-    load_signer(tmp_path)
-    assert "checkpoint_key_exposed" in capsys.readouterr().out
+    with capture_logs() as logs:
+        load_signer(tmp_path)
+    assert [line["event"] for line in logs] == ["checkpoint_key_exposed"]
 
 
 def test_public_key_that_cannot_be_kept_is_no_matter(tmp_path: Path, key: Ed25519PrivateKey) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from sidegate.audit.layout import segment_path
 from sidegate.audit.spool import Durability, OnFull, SpoolLimits
@@ -468,6 +469,22 @@ async def test_segment_is_kept_until_every_sink_has_it(open_trail: MakeTrail, ma
     trail.acknowledge("b", 2)
     await _turns()
     assert trail.spooled_bytes < held
+
+
+async def test_segment_that_cannot_be_removed_stops_nothing(
+    open_trail: MakeTrail, folder: Path, make_record: MakeRecord
+) -> None:
+    """It is tried again with the next one; that it failed is said."""
+    trail = open_trail(SpoolLimits(segment_bytes=1, reserve_bytes=0))
+    trail.attach("probe", lambda: None)
+    trail.submit(make_record(1))
+    await _turns()
+    _make_unwritable(folder)
+    with capture_logs() as logs:
+        trail.acknowledge("probe", 1)
+        await _turns()
+    assert [line["event"] for line in logs] == ["segment_removal_failed"]
+    _make_writable(folder)
 
 
 async def test_oldest_is_dropped_and_counted(

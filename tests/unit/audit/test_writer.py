@@ -1,12 +1,14 @@
 """Tests of writing a chain: numbers without gaps, and checkpoints where they are due."""
 
 import os
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from structlog.testing import capture_logs
 
 from sidegate.audit.layout import segment_path
 from sidegate.audit.memory import MemorySpool
@@ -167,6 +169,28 @@ def test_unreadable_end_stays_and_is_found(
     assert _findings(folder, keys) == [f"{path}:3: inserted: the line is neither a record nor a checkpoint"]
 
 
+def test_opening_on_a_full_disk_can_be_tried_again(
+    folder: Path, make_writer: MakeWriter, keys: dict[str, Ed25519PublicKey]
+) -> None:
+    """The folder is taken by then; what was found in it is not forgotten."""
+    make_writer().write(_records(2))
+    path = segment_path(folder, 1)
+    path.write_bytes(path.read_bytes()[:-5])
+    writer = make_writer()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, hard))
+    try:
+        with pytest.raises(OSError, match=r"took \d+ of|File too large"):
+            writer.open()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    writer.open()
+    assert _stream(folder) == [("opened", 0), ("decision", 1), ("opened", 1)]
+    assert orjson.loads(path.read_bytes().splitlines()[-1])["cut"] > 0
+    assert writer.cuts == 1
+    assert _findings(folder, keys) == []
+
+
 def test_failed_batch_leaves_the_numbers(folder: Path, make_writer: MakeWriter) -> None:
     """The next batch has them: no gap for what was refused."""
     writer = make_writer()
@@ -257,16 +281,15 @@ def test_checkpoints_go_to_the_second_place_too(
     ]
 
 
-def test_second_place_that_fails_stops_nothing(
-    tmp_path: Path, make_writer: MakeWriter, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_second_place_that_fails_stops_nothing(tmp_path: Path, make_writer: MakeWriter) -> None:
     """Requests wait for the spool alone; that it failed is said."""
     (tmp_path / "file").touch()
     writer = make_writer(copy=tmp_path / "file" / "copy")
-    writer.open()
+    with capture_logs() as logs:
+        writer.open()
     writer.write(_records(1))
     assert writer.head.seq == 1
-    assert "checkpoint_copy_failed" in capsys.readouterr().out
+    assert [line["event"] for line in logs] == ["checkpoint_copy_failed"]
 
 
 def test_memory_keeps_a_chain_too(signer: CheckpointSigner, clock: ManualClock) -> None:
