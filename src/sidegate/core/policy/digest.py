@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from typing import assert_never
 
 from sidegate.core.model.target import Scope
 from sidegate.core.policy.document import (
@@ -86,6 +87,8 @@ def _plain_entry(
                 *(entry.expires_at, entry.single_use, _all(entry.networks), entry.state, entry.created_by),
                 *(entry.created_at, entry.rotated_at),
             ]
+        case _:
+            assert_never(entry)
 
 
 def _plain_role(entry: RoleEntry) -> list[Plain]:

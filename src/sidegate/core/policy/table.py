@@ -277,11 +277,11 @@ class ScopeTable:
         key = (target.project, target.branch, target.path)
         below = self._below.get(key)
         if below is None:
-            distinct: dict[int, Node] = {}
-            for branch, path, _ in sorted(self._tops(target), key=_written):
-                node = self.narrowest(target.project, branch, path)
-                if node is not None:
-                    distinct.setdefault(id(node), node)
+            distinct = {
+                id(node): node
+                for branch, path, _ in sorted(self._tops(target), key=_written)
+                if (node := self.narrowest(target.project, branch, path)) is not None
+            }
             below = _remember(self._below, key, tuple(distinct.values()))
         return below
 

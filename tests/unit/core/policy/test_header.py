@@ -17,6 +17,7 @@ from sidegate.core.policy.requirement import Requirement
 
 READ = mask_of([Authority.READ])
 DELETE = mask_of([Authority.DELETE])
+SHARE = mask_of([Authority.SHARE])
 PROJECTS = {Kind.PROJECT, Kind.BRANCH, Kind.PATH}
 BRANCHES = {Kind.BRANCH, Kind.PATH}
 PATHS = {Kind.PATH}
@@ -96,6 +97,7 @@ def test_approval_table_knows_its_authorities() -> None:
         pytest.param("p1@main:a/b", Authority.READ, {"d1", "d2"}, {"d1", "d2"}, id="both"),
         pytest.param("p1@main", Authority.DELETE, set(), set(), id="other-authority"),
         pytest.param("/skills", Authority.READ, set(), set(), id="other-authority-on-sections"),
+        pytest.param("p2", Authority.READ, {"d6"}, {"d6"}, id="one-of-two"),
         pytest.param("/skills", Authority.DELETE, {"d3"}, {"d3", "d4"}, id="sections"),
         pytest.param("/", Authority.DELETE, set(), {"d3", "d4"}, id="sections-below"),
     ],
@@ -108,12 +110,14 @@ def test_denies(target: str, authority: Authority, covering: set[str], meeting: 
             DenyEntry("d2", "user:ana", READ, parse_scope("p1@main:a")),
             DenyEntry("d3", "user:ana", DELETE, parse_scope("/skills")),
             DenyEntry("d4", "user:ana", DELETE, parse_scope("/skills/fiber")),
+            DenyEntry("d5", "user:ana", SHARE, parse_scope("*")),
+            DenyEntry("d6", "user:ana", READ, parse_scope("p2")),
         ]
     )
     wanted, bit = parse_target("acme", target), BIT[authority]
     assert covering == set(table.covering(wanted, bit))
     assert meeting == set(table.meeting(wanted, bit))
-    assert table.mask == READ | DELETE
+    assert table.mask == READ | DELETE | SHARE
 
 
 def test_entries_are_grouped_by_whom_they_are_for() -> None:

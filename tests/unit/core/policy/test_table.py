@@ -120,6 +120,16 @@ def test_what_decides_below(scopes: list[str], target: str, below: list[str]) ->
     assert below == keys(table_of(*scopes).below(parse_target("acme", target)).nodes)
 
 
+@pytest.mark.parametrize("target", ["p1", "p1@main", "p1@dev", "p1@main:a"])
+def test_branches_alone(target: str) -> None:
+    """A project of which only branches are named, in an organization where nothing is on every project."""
+    table, wanted = table_of("p1@main", "p2@dev"), parse_target("acme", target)
+    covered = ["p1@main"] if wanted.branch == "main" else []
+    assert covered == keys(table.covering(wanted))
+    assert (["p1@main"] if wanted.branch in {None, "main"} else []) == keys(table.meeting(wanted))
+    assert (["p1@main"] if wanted.branch is None else []) == keys(table.below(wanted).nodes)
+
+
 def test_what_all_below_have_in_common() -> None:
     """One bit operation answers when nothing below withholds anything; nothing below withholds nothing."""
     table = ScopeTable(
@@ -184,6 +194,7 @@ def test_sections_below() -> None:
         [(("b",), Entry("b", READ)), (("a", "c"), Entry("ac", Mask(READ | WRITE))), ((), Entry("r", WRITE))]
     )
     below = table.below(())
+    assert below is table.below(())
     assert keys(below.nodes) == ["ac", "b"]
     assert below.common == READ
     assert None is SectionTable([]).narrowest(("a",))
