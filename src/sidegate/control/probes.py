@@ -12,7 +12,6 @@ from sidegate.control.route import Route
 from sidegate.telemetry.exposition import (
     OPENMETRICS,
     Exposition,
-    ended_children_cpu_seconds,
     process_families,
 )
 from sidegate.telemetry.exposition import TEXT as METRICS_TEXT
@@ -73,7 +72,7 @@ class Probes:
         preferred = choose(accept, (TEXT, _OPENMETRICS_TYPE))
         content_type = METRICS_TEXT if preferred == TEXT else OPENMETRICS
         # /proc of a process with ten thousand connections takes milliseconds to list: not on the loop.
-        processes = await asyncio.to_thread(process_families, self._exposition.pids(), ended_children_cpu_seconds())
+        processes = await asyncio.to_thread(process_families, self._exposition.pids())
         body = self._exposition.encode(content_type, processes)
         return web.Response(body=body, headers={"Content-Type": content_type})
 

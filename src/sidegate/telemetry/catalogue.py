@@ -271,6 +271,12 @@ REDIS_UP: Final = Metric(
     "Whether Redis answers: 1 or 0; only where a Redis is configured.",
     across=Across.MIN,
 )
+PROCESS_CPU_SECONDS: Final = Metric(
+    "process_cpu_seconds_total",
+    MetricKind.COUNTER,
+    "Total user and system CPU time spent in seconds, also by workers that have ended.",
+    nanos=True,
+)
 
 METRICS: Final = (
     DECISIONS,
@@ -294,5 +300,6 @@ METRICS: Final = (
     ANOMALIES,
     LOOP_LAG_SECONDS,
     REDIS_UP,
+    PROCESS_CPU_SECONDS,
 )
-"""In the order of spec 6.7, which is also that of the exposition."""
+"""In the order of spec 6.7, which is also that of the exposition. The rest of `process_*` is read from /proc."""

@@ -13,6 +13,9 @@ _time_ns = time.time_ns
 monotonic_ns = time.monotonic_ns
 """Nanoseconds since some fixed point; for durations only, never set back. The C function itself: no call is added."""
 
+process_cpu_ns = time.process_time_ns
+"""Nanoseconds of CPU time that this process has spent since it began; a fork begins anew."""
+
 
 def now() -> UnixMillis:
     """Return the wall clock. Read once per request and passed down (style 1)."""

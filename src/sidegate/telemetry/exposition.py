@@ -1,6 +1,5 @@
 """From cells to what a Prometheus server reads: names, labels, sums over processes."""
 
-import resource
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar, assert_never
 
@@ -58,7 +57,7 @@ def _counter(metric: Metric, cells: Sequence[int]) -> Family:
     family = CounterMetricFamily(metric.name, metric.meaning, labels=metric.labels)
     for row, count in zip(metric.rows, cells, strict=True):
         if count or row in metric.always:
-            family.add_metric(row, count)
+            family.add_metric(row, count / _NANOS_PER_SECOND if metric.nanos else count)
     return family
 
 
@@ -100,37 +99,28 @@ def families(readings: Sequence[Reading]) -> list[Family]:
 _OF_SEVERAL: Final = {"process_start_time_seconds": Across.MIN, "process_max_fds": Across.MIN}
 
 
-def process_families(pids: Iterable[int], ended_cpu_seconds: float = 0.0) -> list[Family]:
+def process_families(pids: Iterable[int]) -> list[Family]:
     """Return `process_*` summed over *pids*. Reads /proc; with ten thousand descriptors that takes milliseconds.
 
     Args:
         pids: The processes. One that is gone by now is left out.
-        ended_cpu_seconds: CPU time of processes that have ended, so that the sum never falls when one is replaced.
     """
     values: dict[str, list[float]] = {}
     first: dict[str, Family] = {}
     for pid in dict.fromkeys(pids):
         for family in _of_process(pid):
-            first.setdefault(family.name, family)
-            values.setdefault(family.name, []).append(family.samples[0].value)
-    merged: list[Family] = []
-    for name, family in first.items():
-        number = _fold(_OF_SEVERAL.get(name, Across.SUM), values[name])
-        if name == "process_cpu_seconds":
-            merged.append(CounterMetricFamily(name, family.documentation, value=number + ended_cpu_seconds))
-        else:
-            merged.append(GaugeMetricFamily(name, family.documentation, value=number))
-    return merged
+            # CPU time is a cell: here it would fall whenever a worker is replaced.
+            if family.type == "gauge":
+                first.setdefault(family.name, family)
+                values.setdefault(family.name, []).append(family.samples[0].value)
+    return [
+        GaugeMetricFamily(name, family.documentation, value=_fold(_OF_SEVERAL.get(name, Across.SUM), values[name]))
+        for name, family in first.items()
+    ]
 
 
 def _of_process(pid: int) -> Iterable[Family]:
     return ProcessCollector(pid=lambda: pid, registry=None).collect()
-
-
-def ended_children_cpu_seconds() -> float:
-    """Return the CPU time of this process's children that have ended."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 class _Collected(Collector):

@@ -22,6 +22,7 @@ from sidegate.telemetry.catalogue import (
     Row,
     UpstreamFailure,
 )
+from sidegate.telemetry.clock import process_cpu_ns
 
 ABSENT: Final = -(1 << 63)
 """In the cell of a gauge: there is no such thing here, export nothing."""
@@ -156,6 +157,9 @@ Source = Callable[[], int | None]
 class Metrics:
     """What one process has counted.
 
+    Args:
+        cpu_ns: The CPU time that this process has spent, in nanoseconds.
+
     Attributes:
         cells: The numbers. The list stays the same object for good, so it may be bound beforehand.
         decision_seconds: Time that decisions took.
@@ -165,7 +169,7 @@ class Metrics:
 
     __slots__ = ("_before", "_sources", "cells", "decision_seconds", "overhead_seconds", "upstream_seconds")
 
-    def __init__(self) -> None:
+    def __init__(self, cpu_ns: Source = process_cpu_ns) -> None:
         self.cells: list[int] = [0] * CELLS
         for metric in catalogue.METRICS:
             if metric.kind is MetricKind.GAUGE:
@@ -176,6 +180,7 @@ class Metrics:
         self.upstream_seconds = Histogram(self.cells, catalogue.UPSTREAM_SECONDS)
         self._sources: dict[int, Source] = {}
         self._before: dict[int, int] = {}  # what a predecessor had counted, where a source counts from zero
+        self.watch(catalogue.PROCESS_CPU_SECONDS, cpu_ns)
 
     def count_decision(self, reason: Reason, authority: Authority | None) -> None:
         """Count one decision; the outcome follows from *reason*."""
