@@ -53,9 +53,13 @@ class StateFollower:
         now = self._clock.now()
         try:
             # In a thread of its own and from the file, not from the state: nothing is shared with the loop.
-            done = await asyncio.to_thread(compact_journal, self._folder, now)
-        except (DependencyError, IntegrityError) as error:
-            _log.warning("journal_compaction_failed", why=str(error))
+            done = await asyncio.to_thread(compact_journal, self._folder, now, self._log.generation)
+        except DependencyError as error:
+            # Mostly another worker at the same work; due again with the next poll if it was not that.
+            _log.info("journal_compaction_deferred", why=str(error))
+            return
+        except IntegrityError as error:
+            _log.error("journal_compaction_failed", why=str(error))
             return
         if done:
             self._state.prune(now)

@@ -106,9 +106,9 @@ class JournalLog:
             return events
 
     @contextmanager
-    def exclusively(self) -> Iterator[None]:
+    def exclusively(self, patience: Millis | None = None) -> Iterator[None]:
         """Keep all other followers from appending while the context lasts."""
-        _lock(self._lock_fd, self._patience)
+        _lock(self._lock_fd, self._patience if patience is None else patience)
         try:
             yield
         finally:
@@ -184,17 +184,25 @@ class JournalLog:
         return events
 
 
-def compact_journal(folder: Path, now: UnixMillis, patience: Millis = DEFAULT_PATIENCE) -> bool:
+def compact_journal(
+    folder: Path, now: UnixMillis, generation: int | None = None, patience: Millis = DEFAULT_PATIENCE
+) -> bool:
     """Replace the journal in *folder* by the shortest one that says the same, without what can no longer matter.
 
     Reads and writes the whole journal, holding the lock: to be called before the loop starts, or in a thread.
 
+    Args:
+        folder: Of the journal.
+        now: Wall clock, for what can no longer matter.
+        generation: Of the journal that was found too long; a later one is left alone. None for whichever is there.
+        patience: How long to wait for the lock.
+
     Returns:
-        Whether it was replaced; False when there is none or another writer is busy.
+        Whether it was replaced; False when there is none, or when another worker has just done it.
 
     Raises:
         IntegrityError: It is not what was written; it stays as it is.
-        DependencyError: It cannot be read or written; it stays as it is.
+        DependencyError: It cannot be read or written, or others are writing; it stays as it is.
     """
     path = folder / JOURNAL
     if not path.exists():
@@ -205,6 +213,8 @@ def compact_journal(folder: Path, now: UnixMillis, patience: Millis = DEFAULT_PA
             table = StateTable()
             for event in log.read():
                 table.apply(event)
+            if generation not in {None, log.generation}:
+                return False
             body = b"".join(map(encode_event, table.events(now)))
             _replace(folder, _write_header(log.generation + 1, len(body)) + body)
     finally:

@@ -20,6 +20,8 @@ MAX_DOCUMENT_BYTES: Final = 256 * 1024
 """A set of 100 RSA keys of 8192 bits is 150 KiB."""
 UNKNOWN_KID_SPACING: Final = Millis(10_000)
 """At most one refresh per 10 s for unknown key ids (spec 3.1)."""
+FILE_LOOK_EVERY: Final = Millis(1000)
+"""Opening a file to see whether it changed costs some 20 microseconds."""
 FETCH_TIMEOUT_S: Final = 5.0
 
 _NANOS_PER_MILLI: Final = 1_000_000
@@ -46,7 +48,14 @@ class RefreshRules:
 
 
 class Fetcher(Protocol):
-    """Where the document comes from."""
+    """Where the document comes from.
+
+    Attributes:
+        cheap_every: It may be asked this often whatever the configured interval; None when asking has its price.
+    """
+
+    @property
+    def cheap_every(self) -> Millis | None: ...
 
     async def fetch(self) -> bytes | None:
         """Return the document; None when it is known not to have changed.
@@ -63,9 +72,10 @@ class FileFetcher:
         path: Of the file.
     """
 
-    __slots__ = ("_path", "_seen")
+    __slots__ = ("_path", "_seen", "cheap_every")
 
     def __init__(self, path: Path) -> None:
+        self.cheap_every: Millis | None = FILE_LOOK_EVERY
         self._path = path
         self._seen: tuple[int, int, int, int] | None = None
 
@@ -100,9 +110,10 @@ class UrlFetcher:
         ValueError: The URL is of another kind.
     """
 
-    __slots__ = ("_session", "_url")
+    __slots__ = ("_session", "_url", "cheap_every")
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+        self.cheap_every: Millis | None = None
         self._url = require_jwks_url(url)
         self._session = session
 
@@ -139,7 +150,8 @@ def require_jwks_url(url: str) -> URL:
     parsed = URL(url)
     if parsed.host and not parsed.user and (parsed.scheme == "https" or (parsed.scheme == "http" and _is_here(parsed))):
         return parsed
-    raise ValueError(f"key set URL `{parsed.with_user(None)}` is not safe; use https://, or http:// on this machine")
+    shown = parsed.with_user(None) if parsed.user else parsed
+    raise ValueError(f"key set URL `{shown}` is not safe; use https://, or http:// on this machine")
 
 
 def open_session() -> aiohttp.ClientSession:
@@ -216,6 +228,8 @@ class JwksSource:
     def pause(self) -> Millis:
         """Return how long to wait before the next fetch."""
         usual = self._rules.interval if self._healthy else self._rules.retry
+        if self._fetcher.cheap_every is not None:
+            usual = min(usual, self._fetcher.cheap_every)
         wanted = min(usual, UNKNOWN_KID_SPACING) if self._asked else usual
         if self._last_ns is None:
             return Millis(0)

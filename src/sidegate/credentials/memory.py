@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from sidegate.core.model.errors import Dependency, DependencyError
+from sidegate.core.model.units import Millis
 from sidegate.credentials.events import Event
 from sidegate.credentials.ports import Durability
 
@@ -36,8 +37,9 @@ class MemoryLog:
         return fresh
 
     @contextmanager
-    def exclusively(self) -> Iterator[None]:
-        """Keep all other followers from appending while the context lasts."""
+    def exclusively(self, patience: Millis | None = None) -> Iterator[None]:
+        """Keep all other followers from appending while the context lasts; there is nobody to wait for."""
+        del patience
         if self._hub.held:
             raise DependencyError(Dependency.STATE, "waiting for another worker to finish writing")
         self._hub.held = True

@@ -8,7 +8,7 @@ from typing import Protocol
 from sidegate.core.identity.jwk import KeySet
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.principal import VerifiedCredential
-from sidegate.core.model.units import UnixMillis
+from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.credentials.events import Event, Revoked, SessionCreated, SessionSeen
 from sidegate.credentials.table import OnRevoked, SessionRecord
 
@@ -85,8 +85,11 @@ class EventLog(Protocol):
             DependencyError: It cannot be read.
         """
 
-    def exclusively(self) -> AbstractContextManager[None]:
+    def exclusively(self, patience: Millis | None = None) -> AbstractContextManager[None]:
         """Keep all other followers from appending while the context lasts.
+
+        Args:
+            patience: How long to wait for another that does the same; None for the log's own.
 
         Raises:
             DependencyError: Another holds it for too long, or it cannot be had.

@@ -6,13 +6,15 @@ from typing import Final
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import DependencyError, IntegrityError
 from sidegate.core.model.principal import VerifiedCredential
-from sidegate.core.model.units import UnixMillis
+from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.credentials.events import Event, KeyConsumed, Revoked, SessionCreated, SessionSeen, key_name
 from sidegate.credentials.ports import Durability, EventLog
 from sidegate.credentials.table import OnRevoked, SessionRecord, StateTable
 
 MAX_PENDING: Final = 100_000
 """Sessions whose activity waits to be written; above it, activity is not recorded, and so not counted."""
+
+_AT_ONCE: Final = Millis(0)
 
 
 class FollowedState:
@@ -123,7 +125,8 @@ class FollowedState:
 
     def _flush(self) -> None:
         try:
-            with self._log.exclusively():
+            # Not waiting: this runs on the event loop every few milliseconds, and activity can wait.
+            with self._log.exclusively(_AT_ONCE):
                 self._catch_up()
                 self._log.append(tuple(self._pending.values()), Durability.PROCESS)
         except DependencyError:

@@ -391,6 +391,14 @@ def test_compaction_of_nothing(folder: Path) -> None:
     assert not folder.exists()
 
 
+def test_compaction_by_several_workers(folder: Path) -> None:
+    """Of the workers that find the same journal too long, one compacts it; the others leave its work alone."""
+    with opened(folder) as log:
+        append(log, seen(1))
+        found = [compact_journal(folder, T, generation) for generation in (0, 0, 1)]
+    assert found == [True, False, True]
+
+
 def test_compaction_leaves_a_damaged_journal(folder: Path) -> None:
     """A journal that is not what was written stays as it is, for whoever wants to see what happened."""
     with opened(folder):
