@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from structlog.testing import capture_logs
 
 from sidegate.audit.layout import segment_path
-from sidegate.audit.memory import MemorySpool
 from sidegate.audit.spool import OnFull, Spool, SpoolFullError, SpoolLimits
 from sidegate.audit.verify import verify
 from sidegate.audit.writer import TrailWriter
@@ -290,17 +289,3 @@ def test_second_place_that_fails_stops_nothing(tmp_path: Path, make_writer: Make
     writer.write(_records(1))
     assert writer.head.seq == 1
     assert [line["event"] for line in logs] == ["checkpoint_copy_failed"]
-
-
-def test_memory_keeps_a_chain_too(signer: CheckpointSigner, clock: ManualClock) -> None:
-    """The same lines, without a file."""
-    store = MemorySpool("host-w0")
-    writer = TrailWriter(store, signer, clock, 100)
-    writer.open()
-    writer.write(_records(2))
-    writer.release(1)
-    store.remove_oldest()
-    writer.sync()
-    writer.close()
-    assert [orjson.loads(line)["seq"] for batch in store.batches for line in batch.splitlines()] == [0, 1, 2]
-    assert store.total_bytes == sum(map(len, store.batches))
