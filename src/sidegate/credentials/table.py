@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from sidegate.core.identity.session import SessionLimits
+from sidegate.core.identity.session import SessionLimits, SessionState
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.principal import CredentialKind, VerifiedCredential
 from sidegate.core.model.units import Millis, UnixMillis
@@ -49,6 +49,10 @@ class SessionRecord:
     last_seen: UnixMillis
     limits: SessionLimits | None = None
     second_factor_at: UnixMillis | None = None
+
+    def state(self) -> SessionState:
+        """Return what :func:`judge_session` asks for. Revocation is judged apart, with the account's."""
+        return SessionState(self.started, self.last_seen)
 
 
 class StateTable:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sidegate.core.identity.session import SessionState
 from sidegate.core.model.units import UnixMillis
 from sidegate.credentials.events import Event, KeyConsumed, Revoked, RevokedKind, SessionSeen
 from sidegate.credentials.table import REVOCATION_RETENTION, SESSION_RETENTION, StateTable
@@ -63,3 +64,11 @@ def test_revoked_session_keeps_its_instant() -> None:
     table.prune(UnixMillis(T + SESSION_RETENTION))
     assert table.is_revoked(RevokedKind.SESSION, "s1")
     assert Revoked(RevokedKind.SESSION, "s1", T) in set(table.events(T))
+
+
+def test_state_of_a_record() -> None:
+    """What a record says to the rules of spec 3.1: its start and its last activity; revocation is told apart."""
+    table = StateTable()
+    table.apply(SEEN)
+    table.apply(SessionSeen("s1", "user:ana", "acme", "web", UnixMillis(T - 5), UnixMillis(T + 7)))
+    assert table.sessions["s1"].state() == SessionState(UnixMillis(T - 5), UnixMillis(T + 7))
