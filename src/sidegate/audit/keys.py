@@ -32,7 +32,7 @@ _log: Final = get_log("audit")
 
 KEY_NAME: Final = "checkpoint.key"
 PUBLIC_NAME: Final = "checkpoint.pub"
-_SETTING: Final = "audit.checkpoint_key"
+_SETTING: Final = "audit.checkpoint.key"
 _PEM: Final = re.compile(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", re.DOTALL)
 _OTHERS: Final = 0o077
 
