@@ -54,6 +54,15 @@ RoutesOption = Annotated[
         show_default=False,
     ),
 ]
+SpoolArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="SPOOL",
+        exists=True,
+        help="Folder of a spool, of one sidecar in it, or of a file sink.  [default: the configured spool]",
+        show_default=False,
+    ),
+]
 TimeOption = Annotated[
     str | None,
     typer.Option("--time", metavar="INSTANT", help="Decide as if it were then, e.g. 2026-12-01T00:00:00Z."),

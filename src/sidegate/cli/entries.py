@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from sidegate.core.model.authority import Mask, authorities_in
+from sidegate.cli.values import describe_value
+from sidegate.core.model.authority import ALL_AUTHORITIES, Mask, authorities_in
 from sidegate.core.model.errors import Position
 from sidegate.core.model.units import format_instant
 from sidegate.core.model.value import value
@@ -14,6 +15,7 @@ from sidegate.core.policy.document import (
     BindingState,
     Conditions,
     DenyEntry,
+    KeyEntry,
     MemberEntry,
     PolicyDocument,
 )
@@ -86,7 +88,9 @@ def _entries(document: PolicyDocument) -> Iterator[tuple[str, str]]:
 
 
 def describe_authorities(mask: Mask) -> str:
-    """Return the authorities of *mask* as ``read, write``; ``nothing`` for none."""
+    """Return the authorities of *mask* as ``read, write``; ``nothing`` for none, ``everything`` for all eight."""
+    if mask == ALL_AUTHORITIES:
+        return "everything"
     return ", ".join(authorities_in(mask)) or "nothing"
 
 
@@ -166,3 +170,36 @@ def _conditions(conditions: Conditions) -> list[str]:
     if conditions.sources is not None:
         parts.append(f"only from {' or '.join(map(str, conditions.sources)) or 'nowhere'}")
     return parts
+
+
+def describe_entry(entry: object) -> str:
+    """Say what any entry of a policy document says."""
+    match entry:
+        case BindingEntry():
+            return describe_binding(entry)
+        case DenyEntry():
+            return describe_deny(entry)
+        case ApprovalRule():
+            return describe_rule(entry)
+        case MemberEntry():
+            return describe_member(entry)
+        case KeyEntry():
+            return describe_key(entry)
+        case _:
+            return describe_value("", entry)
+
+
+def describe_key(key: KeyEntry) -> str:
+    """Say whose a key is and what it is limited to."""
+    parts = [key.account, f"state {key.state}"]
+    if key.authorities is not None:
+        parts.append(f"only {describe_value('authorities', key.authorities)}")
+    if key.scopes is not None:
+        parts.append(f"only on {describe_value('scopes', key.scopes)}")
+    if key.networks is not None:
+        parts.append(f"only from {describe_value('networks', key.networks)}")
+    if key.expires_at is not None:
+        parts.append(f"until {format_instant(key.expires_at)}")
+    if key.single_use:
+        parts.append("single use")
+    return ", ".join(parts)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from sidegate.cli.exit_codes import UsageError
-from sidegate.config.environment import config_path, read_environment
+from sidegate.config.environment import PREFIX, config_path, read_environment
 from sidegate.config.places import DirectorySource
 from sidegate.config.policy_file import SUFFIX, inspect_policy_file, load_policy_directory
 from sidegate.config.routes_file import LoadedRoutes, load_routes
@@ -32,13 +32,13 @@ def read_settings(given: Path | None) -> Settings:
     """Load the settings.
 
     Raises:
-        UsageError: There is no configuration at all.
-        ConfigError: It cannot be used; with everything that is wrong.
+        ConfigError: There is none, or it cannot be used; with everything that is wrong.
     """
     path = find_config(given)
     environment = read_environment()
-    if path is None and not any(name.startswith("SIDEGATE_") for name in environment):
-        raise UsageError(f"there is no {DEFAULT_CONFIG} here; name the configuration with --config FILE")
+    if path is None and not any(name.startswith(PREFIX) for name in environment):
+        problem = Problem(None, "--config", f"is not given and there is no {DEFAULT_CONFIG} here", "name the file")
+        raise ConfigError((problem,))
     return load_settings(path, environment)
 
 
@@ -46,7 +46,6 @@ def find_spool(given: Path | None, config: Path | None) -> Path:
     """Return the spool's folder: as given, else the configured one.
 
     Raises:
-        UsageError: There is no configuration at all.
         ConfigError: The configuration cannot be used.
     """
     return given if given is not None else read_settings(config).audit.spool
@@ -104,7 +103,6 @@ def find_policies(given: Path | None, config: Path | None) -> LoadedPolicies:
     """Load the policy *given*, else the configured one.
 
     Raises:
-        UsageError: There is no configuration at all.
         ConfigError: The configuration cannot be used, or its policy is not in files.
         PolicyError: The policy cannot be used.
     """
@@ -128,7 +126,6 @@ def find_routes(given: Path | None, config: Path | None) -> LoadedRoutes:
     """Load the routes *given*, else the configured ones.
 
     Raises:
-        UsageError: There is no configuration at all.
         ConfigError: The configuration or the routes cannot be used.
     """
     return load_routes(given if given is not None else read_settings(config).routes)

@@ -81,11 +81,25 @@ def show_json_line(document: object) -> None:
 
 def show_problems(problems: Iterable[Problem]) -> None:
     """Print *problems* on the error stream, one to a line, in the order of files and lines."""
-    for problem in sorted(problems, key=_place):
+    for problem in sorted(problems, key=by_place):
         complain(printable(str(problem)))
 
 
-def _place(problem: Problem) -> tuple[str, int, int]:
+def describe_problem(problem: Problem) -> dict[str, object]:
+    """Return *problem* for JSON, the place apart, so that an editor can go there."""
+    position = problem.position
+    return {
+        "file": None if position is None else position.file,
+        "line": None if position is None else position.line,
+        "column": None if position is None else position.column,
+        "key": problem.key,
+        "what": problem.what,
+        "hint": problem.hint,
+    }
+
+
+def by_place(problem: Problem) -> tuple[str, int, int]:
+    """Return what problems are sorted by: files, then lines; those outside files come first."""
     position = problem.position
     return ("", 0, 0) if position is None else (position.file, position.line, position.column)
 

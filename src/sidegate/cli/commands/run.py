@@ -1,0 +1,38 @@
+"""`sidegate run`: the proxy itself."""
+
+from typing import Final
+
+import typer
+
+from sidegate.app.serve import run
+from sidegate.cli.arguments import ConfigOption
+from sidegate.cli.inspection import inspect
+from sidegate.cli.local import read_settings
+from sidegate.core.model.errors import ConfigError, PolicyError
+
+app = typer.Typer(rich_markup_mode=None)
+
+_EPILOG: Final = """
+\b
+Examples:
+  sidegate run
+  sidegate run --config /etc/sidegate/sidegate.yaml
+  SIDEGATE_LOG__LEVEL=debug sidegate run
+"""
+
+
+@app.command("run", epilog=_EPILOG)
+def run_command(config: ConfigOption = None) -> int:
+    """Start the proxy.
+
+    Serves until SIGTERM, which lets requests in progress finish; a second one ends at once. If anything in the
+    configuration, the routes or the policy is wrong, all of it is said and nothing listens (exit code 78). Every
+    setting can be given as a variable, `SIDEGATE_<SECTION>__<KEY>`.
+    """
+    try:
+        return run(read_settings(config))
+    except (ConfigError, PolicyError) as error:
+        # Starting stops at the first file that cannot be used; whoever has to correct it wants to hear of all of them.
+        known = error.problems
+        others = [problem for problem in inspect(config).problems if problem not in known]
+        raise ConfigError((*known, *others)) from error
