@@ -6,7 +6,7 @@ from pathlib import Path as FilePath
 from types import MappingProxyType
 from typing import Any, Final, get_origin
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from sidegate.config.explain import annotation_at, names_at, suggest, unwrap
 from sidegate.config.places import Outside
@@ -56,10 +56,7 @@ def settings_from_environment(environment: Mapping[str, str]) -> tuple[list[Sett
         if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
             continue
         steps = tuple(step.lower() for step in variable.removeprefix(PREFIX).split("__"))
-        secret = _secret_of(steps)
-        if secret is not None:
-            _read_secret(secret, variable, environment[variable], settings, problems)
-        elif _is_known(steps):
+        if _is_known(steps):
             settings.append(Setting(steps, _data(steps, environment[variable]), variable))
         else:
             known = (_variable(path) for path in _all_paths())
@@ -87,23 +84,6 @@ def _variable(path: Path) -> str:
 
 def _is_known(path: Path) -> bool:
     return annotation_at(Settings, path) is not None
-
-
-def _secret_of(path: Path) -> Path | None:
-    """Return the secret that ``…_file`` stands for, where that is no setting of its own."""
-    name = str(path[-1])
-    if not name.endswith("_file") or _is_known(path):
-        return None
-    secret = (*path[:-1], name.removesuffix("_file"))
-    return secret if unwrap(annotation_at(Settings, secret)) is SecretStr else None
-
-
-def _read_secret(path: Path, variable: str, name: str, settings: list[Setting], problems: list[Problem]) -> None:
-    try:
-        settings.append(Setting(path, FilePath(name).read_text("utf-8").rstrip("\r\n"), variable))
-    except (OSError, ValueError) as exc:
-        why = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
-        problems.append(Problem(None, variable, f"cannot be read: {why}", "name a file that this user can read"))
 
 
 def _data(path: Path, text: str) -> Any:  # noqa: ANN401  plain data of any shape

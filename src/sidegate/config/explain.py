@@ -76,8 +76,11 @@ def validate(model: type[M], data: object, places: Places, context: object = Non
     try:
         made = model.model_validate(data, context=context)
     except ValidationError as exc:
-        errors = (error for error in exc.errors(include_url=False) if error["loc"] not in empty)
-        problems.extend(_problem(model, error, places) for error in errors)
+        errors = [error for error in exc.errors(include_url=False) if error["loc"] not in empty]
+        # A list counts only its good elements: it is not too short when some of them are wrong.
+        around = {error["loc"][:-1] for error in errors}
+        told = (error for error in errors if error["type"] != "too_short" or error["loc"] not in around)
+        problems.extend(_problem(model, error, places) for error in told)
         return None, problems
     return (None if problems else made), problems
 

@@ -199,8 +199,10 @@ class _Composer:
         self.problems: list[Problem] = []
         self._file = file
         self._documents = 0
-        # Open collections: data, mark, and for a mapping the key whose value comes next.
+        # Open collections: data and mark, where each stands in the one around it, and for a mapping the key whose
+        # value comes next.
         self._open: list[tuple[_Collection, _Mark]] = []
+        self._steps: list[str | int] = []
         self._key: list[str | None] = []
 
     def take(self, event: Event) -> None:
@@ -213,6 +215,7 @@ class _Composer:
             self._open_collection(event, [])
         elif isinstance(event, MappingEndEvent | SequenceEndEvent):
             self._open.pop()
+            self._steps.pop()
             self._key.pop()
         elif isinstance(event, AliasEvent):
             self._refuse(event, f"is an alias (*{event.anchor})", "write the value out; aliases are not read")
@@ -222,14 +225,15 @@ class _Composer:
             if self._documents == 2:  # noqa: PLR2004  the second one, and only once
                 self._refuse(event, "starts a second document", "keep one document to a file")
 
+    def _step(self) -> str | int:
+        """Return where the next node stands in the innermost open collection."""
+        if not self._open:
+            return ""
+        data = self._open[-1][0]
+        return len(data) if isinstance(data, list) else self._key[-1] or ""
+
     def _path(self) -> Path:
-        steps: list[str | int] = []
-        for (data, _mark), key in zip(self._open, self._key, strict=True):
-            if isinstance(data, list):
-                steps.append(len(data))
-            elif key is not None:
-                steps.append(key)
-        return tuple(steps)
+        return tuple(step for step in (*self._steps, self._step()) if step not in {"", _REFUSED})
 
     def _refuse(self, event: Event, what: str, hint: str) -> None:
         mark = _mark_of(event)
@@ -280,12 +284,14 @@ class _Composer:
         if len(self._open) == MAX_DEPTH:
             self._refuse(event, f"is nested more than {MAX_DEPTH} deep", "write it flatter")
         mark = _mark_of(event)
+        step = self._step()
         if self._open and self._key[-1] is None and isinstance(self._open[-1][0], dict):
             self._refuse(event, "has a key that is no text", "write plain text keys")
             self._key[-1] = _REFUSED
         else:
             self._place(data, mark)
         self._open.append((data, mark))
+        self._steps.append(step)
         self._key.append(None)
 
     def _place(self, data: object, mark: _Mark) -> None:
