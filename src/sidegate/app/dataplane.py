@@ -11,7 +11,7 @@ from sidegate.config.places import UnixEndpoint, UpstreamUrl
 from sidegate.config.settings import Settings
 from sidegate.config.settings_model import Completions, CredentialsForwarding, ProblemDetail
 from sidegate.core.routing.table import RouteTable
-from sidegate.core.wire.head import HeaderRules
+from sidegate.core.wire.block import HeaderRules
 from sidegate.core.wire.names import NamePolicy
 from sidegate.proxy.gateway import Gateway, Limits
 from sidegate.proxy.reading import Readings

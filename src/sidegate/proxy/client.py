@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import WireError
 from sidegate.core.model.principal import Address
-from sidegate.core.wire.head import HeaderBlock
+from sidegate.core.wire.block import HeaderBlock
 from sidegate.proxy.exchange import Exchange
 from sidegate.proxy.forwarding import Origin, origin_of
 from sidegate.proxy.upstream import WRITE_HIGH_WATER

@@ -15,8 +15,8 @@ from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.routing.table import Match
 from sidegate.core.trail.json_text import NULL, json_text
 from sidegate.core.trail.record import Fragment, encode_decision
+from sidegate.core.wire.block import HeaderBlock
 from sidegate.core.wire.fields import NO_LENGTH
-from sidegate.core.wire.head import HeaderBlock
 from sidegate.proxy.body import BodyReader, ChunkedBody, LengthBody
 from sidegate.proxy.collector import Collector
 from sidegate.proxy.forwarding import Origin

@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from sidegate.core.model.principal import Address
 from sidegate.core.model.value import value
 from sidegate.core.trail.json_text import JsonText, json_text
-from sidegate.core.wire.head import HeaderBlock
+from sidegate.core.wire.block import HeaderBlock
 
 Network = IPv4Network | IPv6Network
 

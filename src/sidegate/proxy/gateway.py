@@ -9,15 +9,15 @@ from sidegate.core.model.principal import CredentialKind, VerifiedCredential
 from sidegate.core.model.value import value
 from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.routing.resolve import resolve
+from sidegate.core.wire.block import HeaderBlock
 from sidegate.core.wire.credential import NOTHING, Presented
-from sidegate.core.wire.head import HeaderBlock
+from sidegate.core.wire.memo import MakingMemo, Memo
 from sidegate.core.wire.response import ResponseHead, read_response_head
 from sidegate.credentials.verifier import CredentialVerifier
 from sidegate.distribution.holder import SnapshotHolder
 from sidegate.proxy.client import ClientConnection
 from sidegate.proxy.deadlines import Deadlines
 from sidegate.proxy.forwarding import Network
-from sidegate.proxy.memo import MakingMemo, Memo
 from sidegate.proxy.prepared import Prepared, Undecided
 from sidegate.proxy.reading import LineReading, Readings
 from sidegate.proxy.refusals import Refusals
@@ -34,8 +34,8 @@ from sidegate.telemetry.metrics import (
     Metrics,
 )
 
-REMEMBERED_RESPONSES: Final = 1024
-REMEMBERED_QUESTIONS: Final = 8192
+REMEMBERED_RESPONSES: Final = 512
+REMEMBERED_QUESTIONS: Final = 2048
 
 _VERIFIED_CELL: Final = {
     CredentialKind.SESSION: CREDENTIAL_CELL[PresentedKind.SESSION],

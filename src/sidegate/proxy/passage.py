@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from sidegate.audit.ports import NOBODY
-from sidegate.core.engine.permit import Permit
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.trail.record import CompletionRecord, Ending, encode_completion
@@ -16,6 +15,7 @@ from sidegate.telemetry.catalogue import RequestKind, UpstreamFailure
 from sidegate.telemetry.clock import monotonic_ns
 
 if TYPE_CHECKING:
+    from sidegate.core.engine.permit import Permit
     from sidegate.proxy.client import ClientConnection
     from sidegate.proxy.gateway import Gateway
 
@@ -41,7 +41,7 @@ class Passage:
     __slots__ = ("_began", "_client", "_forward", "_gateway", "_org", "_permit", "_relay", "_tunnel")
 
     _forward: Forward
-    _permit: Permit
+    _permit: "Permit"
     _relay: Relay
 
     def __init__(self, gateway: "Gateway", client: "ClientConnection", org: str | None, began: int) -> None:
@@ -51,7 +51,7 @@ class Passage:
         self._began = began
         self._tunnel: Tunnel | None = None
 
-    def start(self, permit: Permit, forward: Forward) -> None:
+    def start(self, permit: "Permit", forward: Forward) -> None:
         """Send the request upstream, once.
 
         Raises:

@@ -10,7 +10,7 @@ from sidegate.core.routing.resolve import Ask
 from sidegate.core.routing.route import Route
 from sidegate.core.trail.record import NO_ACTOR, Fragment, ShadowVerdict, actor_fragment, decision_fragment
 from sidegate.core.wire.head import RequestLine
-from sidegate.proxy.memo import Memo
+from sidegate.core.wire.memo import Memo
 from sidegate.proxy.reading import LineReading
 from sidegate.telemetry.metrics import AUTHORITY_PLACE, REASON_CELL
 

@@ -2,12 +2,13 @@
 
 from sidegate.core.model.errors import WireError
 from sidegate.core.routing.table import Match, RouteTable
-from sidegate.core.wire.head import HeaderBlock, HeaderRules, RequestLine, read_header_block, read_request_line
+from sidegate.core.wire.block import HeaderBlock, HeaderReader, HeaderRules
+from sidegate.core.wire.head import RequestLine, read_request_line
+from sidegate.core.wire.memo import MakingMemo
 from sidegate.core.wire.path import require_encoding_allowed
-from sidegate.proxy.memo import MakingMemo
 
-REMEMBERED_LINES = 4096
-REMEMBERED_BLOCKS = 2048
+REMEMBERED_LINES = 2048
+REMEMBERED_BLOCKS = 1024
 REMEMBERED_BYTES = 4096
 """Longer parts are read anew each time, so that both memories stay below some 20 MiB whatever clients send."""
 
@@ -33,11 +34,11 @@ class Readings:
     """Reads request lines and header blocks; equal bytes only once."""
 
     def __init__(self, rules: HeaderRules, routes: RouteTable, max_target: int) -> None:
-        self._rules = rules
+        self._reader = HeaderReader(rules)
         self._routes = routes
         self._max_target = max_target
         self._lines: MakingMemo[bytes, LineReading] = MakingMemo(REMEMBERED_LINES, self._read_line)
-        self._blocks: MakingMemo[bytes, HeaderBlock] = MakingMemo(REMEMBERED_BLOCKS, self._read_block)
+        self._blocks: MakingMemo[bytes, HeaderBlock] = MakingMemo(REMEMBERED_BLOCKS, self._reader.read)
 
     def line(self, raw: bytes) -> LineReading:
         """Read a request line without its CRLF.
@@ -51,9 +52,9 @@ class Readings:
         """Read header lines, each with its CRLF.
 
         Raises:
-            WireError: See :func:`read_header_block`.
+            WireError: See :func:`HeaderReader.read`.
         """
-        return self._blocks.get(raw) if len(raw) <= REMEMBERED_BYTES else self._read_block(raw)
+        return self._blocks.get(raw) if len(raw) <= REMEMBERED_BYTES else self._reader.read(raw)
 
     def _read_line(self, raw: bytes) -> LineReading:
         line = read_request_line(raw, self._max_target)
@@ -66,6 +67,3 @@ class Readings:
             # Kept, not raised: the line itself was read, so the record of the refusal can name method and path.
             return LineReading(line, None, error)
         return LineReading(line, match, None)
-
-    def _read_block(self, raw: bytes) -> HeaderBlock:
-        return read_header_block(raw, self._rules)

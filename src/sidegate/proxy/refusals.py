@@ -5,8 +5,8 @@ from typing import Final
 from sidegate.core.model.decision import Reason, deny
 from sidegate.core.model.value import hot_value
 from sidegate.core.routing.resolve import Ask
+from sidegate.core.wire.memo import MakingMemo
 from sidegate.core.wire.problem import problem_response, status_of
-from sidegate.proxy.memo import MakingMemo
 
 _NOT_FOUND = 404
 

@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from sidegate.core.wire.head import HeaderBlock, HeaderRules, read_header_block
+from sidegate.core.wire.block import HeaderBlock, HeaderReader, HeaderRules
 from sidegate.core.wire.names import NamePolicy
 from sidegate.proxy.forwarding import origin_of
 
@@ -13,7 +13,7 @@ TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
 
 def _block(*lines: bytes) -> HeaderBlock:
-    return read_header_block(b"Host: api.example:8080\r\n" + b"".join(line + b"\r\n" for line in lines), RULES)
+    return HeaderReader(RULES).read(b"Host: api.example:8080\r\n" + b"".join(line + b"\r\n" for line in lines))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ class Role(IntEnum):
     FORWARDED_PROTO = auto()
     FORWARDED_HOST = auto()
     APPROVAL = auto()
+    OBSERVED = auto()
 
 
 _ROLES: Final[dict[bytes, Role]] = {
@@ -38,6 +39,11 @@ _ROLES: Final[dict[bytes, Role]] = {
     b"x-forwarded-proto": Role.FORWARDED_PROTO,
     b"x-forwarded-host": Role.FORWARDED_HOST,
     b"x-sidegate-approval": Role.APPROVAL,
+    # Forwarded as they came, and read: for the record, and for the handshake of RFC 6455.
+    b"traceparent": Role.OBSERVED,
+    b"x-request-id": Role.OBSERVED,
+    b"sec-websocket-key": Role.OBSERVED,
+    b"sec-websocket-version": Role.OBSERVED,
     # RFC 9110 section 7.6.1 and the older list of RFC 2616 section 13.5.1.
     b"keep-alive": Role.HOP_BY_HOP,
     b"proxy-connection": Role.HOP_BY_HOP,

@@ -6,7 +6,7 @@ from typing import Final
 
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import WireError
-from sidegate.core.model.value import value
+from sidegate.core.model.value import hot_value
 
 # Every segment plain and none starting with a dot: nothing to decode, nothing to check, already canonical.
 _PLAIN_PATH = re.compile(rb"(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*)+/?")
@@ -20,7 +20,7 @@ ENCODED_CLASSES: Final = {"%": "percent", ";": "semicolon", "/": "slash"}
 _NEVER: Final = frozenset("\\?#")
 
 
-@value
+@hot_value
 class CanonicalPath:
     """A path in the one form that is matched, decided, recorded and forwarded.
 

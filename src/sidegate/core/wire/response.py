@@ -8,7 +8,7 @@ import httptools
 
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import WireError
-from sidegate.core.model.value import value
+from sidegate.core.model.value import hot_value
 from sidegate.core.wire.fields import NO_LENGTH, Fields, FramingError, llhttp_agrees, read_framing, split_fields
 from sidegate.core.wire.names import RESPONSE_HOP_BY_HOP
 
@@ -27,7 +27,7 @@ class Framing(Enum):
     UNTIL_CLOSE = auto()
 
 
-@value
+@hot_value
 class ResponseHead:
     """A response head in its one reading.
 

@@ -7,9 +7,10 @@ import pytest
 
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import WireError
+from sidegate.core.wire.block import HeaderBlock, HeaderReader, HeaderRules
 from sidegate.core.wire.credential import NOTHING, gather
 from sidegate.core.wire.fields import NO_LENGTH
-from sidegate.core.wire.head import HeaderBlock, HeaderRules, read_header_block, read_request_line
+from sidegate.core.wire.head import read_request_line
 from sidegate.core.wire.names import NamePolicy
 
 RULES = HeaderRules(
@@ -123,7 +124,7 @@ def test_longest_target() -> None:
 
 
 def _read(block: bytes) -> HeaderBlock:
-    return read_header_block(HOST + block, RULES)
+    return HeaderReader(RULES).read(HOST + block)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_forwarded_headers(block: bytes, forward: bytes) -> None:
 def test_credentials_kept() -> None:
     """Where the configuration forwards credentials they pass as they came."""
     block = HOST + b"Cookie: __session=t; b=2\r\nAuthorization: Bearer a\r\nX-API-Key: k\r\n"
-    assert block == read_header_block(block, replace(RULES, keep_credentials=True)).forward
+    assert block == HeaderReader(replace(RULES, keep_credentials=True)).read(block).forward
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,7 @@ def test_credentials_kept() -> None:
 def test_refused_block(block: bytes, status: int, reason: Reason) -> None:
     """Each class of spec 2.1 and 2.3 has its status and reason."""
     with pytest.raises(WireError) as refused:
-        read_header_block(block, RULES)
+        HeaderReader(RULES).read(block)
     assert (status, reason) == (refused.value.status, refused.value.reason)
 
 

@@ -1,25 +1,29 @@
-"""A bounded memory of what was worked out before."""
+"""A bounded memory of what was worked out before. It changes what a reading costs, never what it says."""
 
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
+_SIGHTS_PER_PLACE: Final = 4
+"""Keys seen once are noted by their hash only, so many of them, so that one that comes back is recognised."""
+
 
 class Memo(Generic[K, V]):
-    """Remembers about the last *size* to 2 x *size* different keys.
+    """Remembers about the last *size* to 2 x *size* different keys that came more than once.
 
-    Two generations instead of a linked list: a hit in the young one costs one dictionary look-up, and a client that
-    sends ever new bytes only ages what nobody asked for meanwhile.
+    Two generations instead of a linked list: a hit in the young one costs one dictionary look-up. What comes once is
+    only noted, so that a client that sends ever new bytes neither fills the memory nor ages what others ask for.
     """
 
-    __slots__ = ("_old", "_size", "_young")
+    __slots__ = ("_old", "_seen", "_size", "_young")
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._young: dict[K, V] = {}
         self._old: dict[K, V] = {}
+        self._seen: set[int] = set()
 
     def find(self, key: K) -> V | None:
         """Return what is remembered for *key*."""
@@ -27,11 +31,20 @@ class Memo(Generic[K, V]):
         if found is None:
             found = self._old.get(key)
             if found is not None:
-                self.remember(key, found)
+                self._keep(key, found)
         return found
 
     def remember(self, key: K, found: V) -> None:
-        """Keep *found* for *key*."""
+        """Keep *found* for *key*, if *key* was here before."""
+        mark = hash(key)
+        if mark in self._seen:
+            self._keep(key, found)
+            return
+        if len(self._seen) >= self._size * _SIGHTS_PER_PLACE:
+            self._seen.clear()
+        self._seen.add(mark)
+
+    def _keep(self, key: K, found: V) -> None:
         if len(self._young) >= self._size:
             self._old = self._young
             self._young = {}

@@ -1,0 +1,303 @@
+"""Header lines of a request, read strictly (RFC 9112 section 5, spec 2.1 and 2.3).
+
+Lines repeat from request to request, so each is judged once by its exact bytes and remembered: its grammar, llhttp's
+opinion of it and what is done with it depend on nothing else. What lines say together is judged for every block.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import httptools
+
+from sidegate.core.model.decision import Reason
+from sidegate.core.model.errors import WireError
+from sidegate.core.model.value import hot_value, value
+from sidegate.core.wire.credential import NOTHING, Presented, cut_cookie, gather, read_cookies
+from sidegate.core.wire.fields import NO_LENGTH, FramingError, llhttp_agrees, read_framing, split_fields
+from sidegate.core.wire.head import HOST_PATTERN, malformed
+from sidegate.core.wire.memo import MakingMemo, Memo
+from sidegate.core.wire.names import NamePolicy, Role
+
+REMEMBERED_LINES: Final = 2048
+REMEMBERED_CREDENTIALS: Final = 1024
+REMEMBERED_LINE_BYTES: Final = 2048
+"""Longer lines are read anew each time, so that the memory stays below some 10 MiB whatever clients send."""
+
+_HOST_VALUE = re.compile(HOST_PATTERN.encode())
+_TOKENS = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:[ \t]*,[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+)*")
+_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+_PROTO = re.compile(rb"https?")
+_VERSION_13 = re.compile(rb"13")
+# 16 bytes: 22 characters, the last of which holds only two bits, and the padding.
+_WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
+
+_FRAMING: Final = frozenset({Role.CONTENT_LENGTH, Role.TRANSFER_ENCODING})
+_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
+_NOBODY: Final[frozenset[bytes]] = frozenset()
+
+
+@hot_value
+class HeaderBlock:
+    """The header fields of a request in their one reading.
+
+    Attributes:
+        forward: Header lines for the upstream, each with CRLF: order and spelling as they came, without hop-by-hop
+            headers, aliases, overrides, credentials, `Expect` and framing that we re-make.
+        host: Value of ``Host``.
+        presented: The credential, unverified.
+        length: ``Content-Length``, or ``NO_LENGTH``.
+        chunked: ``Transfer-Encoding: chunked``.
+        close: ``Connection`` holds ``close``.
+        upgrade: Value of ``Upgrade`` when ``Connection`` holds ``upgrade``, else None.
+        expects_continue: ``Expect: 100-continue``.
+        forwarded_for: Value of ``X-Forwarded-For``, lines joined; to be believed from a trusted peer only.
+        forwarded_proto: Value of ``X-Forwarded-Proto`` if it is ``http`` or ``https``; likewise.
+        forwarded_host: Value of ``X-Forwarded-Host`` if it is host[:port]; likewise.
+        websocket_key: Value of ``Sec-WebSocket-Key`` if it is 16 bytes in Base64 and the version is 13.
+        approval: Value of ``X-Sidegate-Approval``.
+        request_id: ``X-Request-Id`` if it is short and printable.
+        trace_id: Trace id of a well-formed ``traceparent``.
+        fields: Values of the headers that routes read, by lower-case name.
+    """
+
+    forward: bytes
+    host: bytes
+    presented: Presented
+    length: int
+    chunked: bool
+    close: bool
+    upgrade: bytes | None
+    expects_continue: bool
+    forwarded_for: bytes | None
+    forwarded_proto: bytes | None
+    forwarded_host: bytes | None
+    websocket_key: bytes | None
+    approval: bytes | None
+    request_id: str | None
+    trace_id: str | None
+    fields: dict[bytes, tuple[bytes, ...]]
+
+
+@value
+class HeaderRules:
+    """What the reading of a header block depends on.
+
+    Attributes:
+        names: Roles of header names.
+        cookie: Name of the session cookie.
+        keep_credentials: Forward the credential as it came (``forwarding.credentials: pass``).
+        max_fields: ``limits.headers``.
+    """
+
+    names: NamePolicy
+    cookie: bytes
+    keep_credentials: bool
+    max_fields: int
+
+
+@hot_value
+class _Line:
+    """One header line.
+
+    Attributes:
+        name: Lower case.
+        field: Value without surrounding white space.
+        role: What is done with it.
+        forward: What of it goes upstream, with CRLF; empty for nothing.
+        nominated: For ``Connection``: the tokens, lower case.
+        decisive: A route reads it.
+    """
+
+    name: bytes
+    field: bytes
+    role: Role
+    forward: bytes
+    nominated: frozenset[bytes]
+    decisive: bool
+
+
+class HeaderReader:
+    """Reads header blocks by the same rules, and remembers lines and credentials.
+
+    Args:
+        rules: See there.
+    """
+
+    __slots__ = ("_lines", "_presented", "_rules")
+
+    def __init__(self, rules: HeaderRules) -> None:
+        self._rules = rules
+        self._lines: MakingMemo[bytes, _Line] = MakingMemo(REMEMBERED_LINES, self._read_line)
+        self._presented: Memo[tuple[bytes, ...], Presented] = Memo(REMEMBERED_CREDENTIALS)
+
+    def read(self, block: bytes) -> HeaderBlock:
+        """Read header lines, each ending in CRLF, without the empty line that ends the head.
+
+        Raises:
+            WireError: 400 by spec 2.1 and 2.3; 417 for an unknown expectation; 431 for too many fields.
+        """
+        raw = block.split(b"\r\n")
+        if raw.pop():
+            raise malformed("the last header line does not end in CRLF")
+        if len(raw) > self._rules.max_fields:
+            detail = f"the request has more than {self._rules.max_fields} header lines"
+            raise WireError(431, Reason.HEAD_TOO_LARGE, detail)
+        get = self._lines.get
+        lines = [get(line) if len(line) <= REMEMBERED_LINE_BYTES else self._read_line(line) for line in raw]
+        return self._assemble(lines)
+
+    # One line.
+
+    def _read_line(self, raw: bytes) -> _Line:
+        fields = split_fields(raw + b"\r\n")
+        if fields is None or len(fields) != 1:
+            raise malformed("a header line is not `Name: value` in printable bytes, ended by CRLF, without folding")
+        name, field = fields[0]
+        role = self._rules.names.role_of(name)
+        try:
+            # Judged before llhttp, which would only say "no": ambiguous framing has a reason of its own.
+            read_framing(fields)
+        except FramingError as error:
+            raise _ambiguous(error) from None
+        if not llhttp_agrees(httptools.HttpRequestParser, b"GET / HTTP/1.1\r\n" + raw + b"\r\n\r\n", fields):
+            raise malformed("a header line is not valid HTTP/1.1, or can be read in two ways")
+        lower = name.lower()
+        return _Line(
+            lower,
+            field,
+            role,
+            self._forwarded(name, field, role),
+            self._read_connection(field) if role is Role.CONNECTION else _NOBODY,
+            lower in self._rules.names.decisive,
+        )
+
+    def _forwarded(self, name: bytes, field: bytes, role: Role) -> bytes:
+        match role:
+            case Role.PASS | Role.HOST | Role.CONTENT_LENGTH | Role.OBSERVED:
+                return b"%b: %b\r\n" % (name, field)
+            case Role.AUTHORIZATION | Role.API_KEY:
+                return b"%b: %b\r\n" % (name, field) if self._rules.keep_credentials else b""
+            case Role.COOKIE:
+                rest = field if self._rules.keep_credentials else cut_cookie(field, self._rules.cookie)
+                return b"%b: %b\r\n" % (name, rest) if rest else b""
+            case _:
+                return b""
+
+    def _read_connection(self, field: bytes) -> frozenset[bytes]:
+        if not field:
+            return _NOBODY
+        if _TOKENS.fullmatch(field) is None:
+            raise malformed("Connection is not a list of tokens")
+        nominated = frozenset(token.strip(b" \t").lower() for token in field.split(b","))
+        if any(self._rules.names.is_protected(name) for name in nominated):
+            raise malformed("Connection names a header that must reach the upstream or must not be dropped")
+        return nominated
+
+    # All lines together.
+
+    def _assemble(self, lines: Sequence[_Line]) -> HeaderBlock:
+        forward: list[bytes] = []
+        special: dict[Role, list[bytes]] = {}
+        fields: dict[bytes, tuple[bytes, ...]] = {}
+        nominated = _NOBODY
+        for line in lines:
+            if line.role is not Role.PASS:
+                special.setdefault(line.role, []).append(line.field)
+                if line.role is Role.CONNECTION:
+                    nominated |= line.nominated
+            if line.decisive:
+                fields[line.name] = (*fields.get(line.name, ()), line.field)
+            forward.append(line.forward)
+        if nominated - _OPTIONS:
+            forward = [line.forward for line in lines if line.name not in nominated]
+        if any(len(values) > 1 for values in fields.values()):
+            raise malformed("a header that the decision reads is given more than once")
+        length, chunked = _framing(special)
+        if chunked:
+            forward.append(b"Transfer-Encoding: chunked\r\n")
+        host = _once(special, Role.HOST, "Host")
+        if host is None or _HOST_VALUE.fullmatch(host) is None:
+            raise malformed("Host is not given once as host or host:port")
+        expect = _once(special, Role.EXPECT, "Expect")
+        if expect is not None and expect.lower() != b"100-continue":
+            raise WireError(417, Reason.EXPECTATION_FAILED, "the only expectation met here is 100-continue")
+        upgrade = special.get(Role.UPGRADE) if b"upgrade" in nominated else None
+        forwarded_for = special.get(Role.FORWARDED_FOR)
+        observed: dict[bytes, bytes | None] = {}
+        for line in lines:
+            if line.role is Role.OBSERVED:
+                # Given twice, it says nothing.
+                observed[line.name] = None if line.name in observed else line.field
+        is_13 = _read(observed.get(b"sec-websocket-version"), _VERSION_13) is not None
+        return HeaderBlock(
+            b"".join(forward),
+            host,
+            self._present(special),
+            length,
+            chunked,
+            b"close" in nominated,
+            None if upgrade is None else b",".join(upgrade),
+            expect is not None,
+            None if forwarded_for is None else b",".join(forwarded_for),
+            _alone(special.get(Role.FORWARDED_PROTO), _PROTO),
+            _alone(special.get(Role.FORWARDED_HOST), _HOST_VALUE),
+            _read(observed.get(b"sec-websocket-key"), _WEBSOCKET_KEY) if is_13 else None,
+            _once(special, Role.APPROVAL, "X-Sidegate-Approval"),
+            _text(_read(observed.get(b"x-request-id"), _REQUEST_ID)),
+            _text(_read(observed.get(b"traceparent"), _TRACEPARENT, 1)),
+            fields,
+        )
+
+    def _present(self, special: dict[Role, list[bytes]]) -> Presented:
+        cookies = special.get(Role.COOKIE, [])
+        authorizations = special.get(Role.AUTHORIZATION, [])
+        api_keys = special.get(Role.API_KEY, [])
+        if not (cookies or authorizations or api_keys):
+            return NOTHING
+        # None divides the kinds: no header line has an empty tuple's place, and values are never joined.
+        key = (*cookies, b"\n", *authorizations, b"\n", *api_keys)
+        known = self._presented.find(key)
+        if known is None:
+            sessions, _ = read_cookies(cookies, self._rules.cookie)
+            known = gather(sessions, authorizations, api_keys) if sessions or authorizations or api_keys else NOTHING
+            self._presented.remember(key, known)
+        return known
+
+
+def _framing(special: dict[Role, list[bytes]]) -> tuple[int, bool]:
+    if special.keys().isdisjoint(_FRAMING):
+        return NO_LENGTH, False
+    lengths = [(b"content-length", field) for field in special.get(Role.CONTENT_LENGTH, ())]
+    codings = [(b"transfer-encoding", field) for field in special.get(Role.TRANSFER_ENCODING, ())]
+    try:
+        return read_framing(lengths + codings)
+    except FramingError as error:
+        raise _ambiguous(error) from None
+
+
+def _once(special: dict[Role, list[bytes]], role: Role, what: str) -> bytes | None:
+    values = special.get(role)
+    if values is None:
+        return None
+    if len(values) > 1:
+        raise malformed(f"{what} is given more than once")
+    return values[0]
+
+
+def _alone(values: list[bytes] | None, form: re.Pattern[bytes]) -> bytes | None:
+    return values[0] if values is not None and len(values) == 1 and form.fullmatch(values[0]) else None
+
+
+def _read(field: bytes | None, form: re.Pattern[bytes], group: int = 0) -> bytes | None:
+    match = None if field is None else form.fullmatch(field)
+    return None if match is None else match[group]
+
+
+def _text(field: bytes | None) -> str | None:
+    return None if field is None else field.decode("ascii")
+
+
+def _ambiguous(error: FramingError) -> WireError:
+    return WireError(400, Reason.AMBIGUOUS_FRAMING, str(error))
