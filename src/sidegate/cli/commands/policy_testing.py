@@ -105,7 +105,7 @@ def _coverages(policies: LoadedPolicies, results: dict[str, list[CaseResult]]) -
     for listed in results.values():
         for result in listed:
             for query in result.case.asked.queries:
-                cited.setdefault(query.credential.org, set()).update(result.answered.decision.because)
+                cited.setdefault(query.target.org, set()).update(result.answered.decision.because)
     return [
         measure_coverage(organization.document, cited[name])
         for name, organization in sorted(policies.snapshot.organizations.items())
