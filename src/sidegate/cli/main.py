@@ -21,6 +21,7 @@ PROGRAM: Final = "sidegate"
 COMMANDS: Final = {
     "run": "Start the proxy.",
     "check": "Check the configuration, the routes and the policy, and say everything that is wrong.",
+    "health": "Ask a running sidecar whether it lives, or whether it is ready for requests.",
     "can": "Ask whether somebody may do something, and why.",
     "who-can": "List who may exercise an authority on a target.",
     "why": "Explain a recorded decision.",
