@@ -18,7 +18,7 @@ from sidegate.distribution.holder import SnapshotHolder
 from sidegate.proxy.client import ClientConnection
 from sidegate.proxy.deadlines import Deadlines
 from sidegate.proxy.forwarding import Network
-from sidegate.proxy.prepared import Prepared, Undecided
+from sidegate.proxy.prepared import Prepared, Standing, Undecided
 from sidegate.proxy.reading import LineReading, Readings
 from sidegate.proxy.refusals import Refusals
 from sidegate.proxy.upstream import UpstreamPool
@@ -36,6 +36,7 @@ from sidegate.telemetry.metrics import (
 
 REMEMBERED_RESPONSES: Final = 512
 REMEMBERED_QUESTIONS: Final = 2048
+REMEMBERED_CREDENTIALS: Final = 2048
 
 _VERIFIED_CELL: Final = {
     CredentialKind.SESSION: CREDENTIAL_CELL[PresentedKind.SESSION],
@@ -108,6 +109,7 @@ class Gateway:
         self.deadlines = Deadlines(loop)
         self.undecided = Undecided()
         self.response_heads: MakingMemo[bytes, ResponseHead] = MakingMemo(REMEMBERED_RESPONSES, read_response_head)
+        self._standings: Memo[int, Standing] = Memo(REMEMBERED_CREDENTIALS)
         # By the identity of both: what is remembered keeps the credential alive, so its id cannot be another's.
         self._prepared: Memo[tuple[LineReading, int], Prepared] = Memo(REMEMBERED_QUESTIONS)
         self.connections: set[ClientConnection] = set()
@@ -150,10 +152,17 @@ class Gateway:
         assert match is not None  # noqa: S101 - only matched requests are put to the engine
         query = reading.line.query or b""
         asks = resolve(match, credential.org, query, lambda name: block.fields.get(name, ()), body)
-        prepared = Prepared(credential, asks, match.route, reading.line)
+        prepared = Prepared(self._standing_of(credential), asks, match.route, reading.line)
         if match.route.line_only:
             self._prepared.remember((reading, id(credential)), prepared)
         return prepared
+
+    def _standing_of(self, credential: VerifiedCredential) -> Standing:
+        known = self._standings.find(id(credential))
+        if known is None:
+            known = Standing(credential)
+            self._standings.remember(id(credential), known)
+        return known
 
     def count_decision(self, decision: Decision) -> None:
         """Count a refusal that came before the engine."""

@@ -1,5 +1,6 @@
 """What repeats while one credential asks for one thing, made once (spec 7)."""
 
+import re
 from typing import Final
 from urllib.parse import quote
 
@@ -15,9 +16,11 @@ from sidegate.proxy.reading import LineReading
 from sidegate.telemetry.metrics import AUTHORITY_PLACE, REASON_CELL
 
 # Written into headers: a comma separates the targets of an operation that has several.
-_SAFE_IN_HEADER = "/:@*!$&'()+;=~"
+_SAFE_IN_HEADER: Final = "/:@*!$&'()+;=~"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._~/:@*!$&'()+;=-]*")
 
 
+CRLF: Final = "\r\n"
 REMEMBERED_REFUSALS: Final = 4096
 
 _Refused = tuple[Reason, LineReading | None, int, int]
@@ -32,11 +35,36 @@ def verdict_of(shadow: Decision | ShadowFailure | None) -> ShadowVerdict | None:
     return ShadowVerdict(shadow.outcome, shadow.reason)
 
 
+def _header_text(target: str) -> str:
+    return target if _PLAIN.fullmatch(target) is not None else quote(target, safe=_SAFE_IN_HEADER)
+
+
+class Standing:
+    """Texts that follow from a credential alone.
+
+    Attributes:
+        credential: Who asks.
+        actor: Of the audit record.
+        identity: The identity headers about the account (spec 6.5), each with CRLF.
+    """
+
+    __slots__ = ("actor", "credential", "identity")
+
+    def __init__(self, credential: VerifiedCredential) -> None:
+        self.credential = credential
+        self.actor = actor_fragment(credential)
+        chain = ",".join([link.id for link in credential.chain])
+        self.identity = (
+            f"X-Sidegate-Account: {credential.account}\r\nX-Sidegate-Organization: {credential.org}\r\n"
+            f"{'X-Sidegate-Chain: ' + chain + CRLF if chain else ''}"
+        )
+
+
 class Prepared:
     """A credential, what it asks for, and the texts that follow from both.
 
     Attributes:
-        credential: Who asks.
+        standing: Who asks.
         asks: For what; not empty.
     """
 
@@ -49,12 +77,12 @@ class Prepared:
         "_queries",
         "_revision",
         "asks",
-        "credential",
         "route",
+        "standing",
     )
 
-    def __init__(self, credential: VerifiedCredential, asks: tuple[Ask, ...], route: Route, line: RequestLine) -> None:
-        self.credential = credential
+    def __init__(self, standing: Standing, asks: tuple[Ask, ...], route: Route, line: RequestLine) -> None:
+        self.standing = standing
         self.asks = asks
         self.route = route
         self._line = line
@@ -68,8 +96,9 @@ class Prepared:
     def queries(self, source: Address | None) -> tuple[Query, ...]:
         """Return the questions for the engine."""
         queries = self._queries
+        credential = self.standing.credential
         if not queries or queries[0].source is not source:
-            queries = tuple([Query(self.credential, ask.authority, ask.target, source) for ask in self.asks])
+            queries = tuple([Query(credential, ask.authority, ask.target, source) for ask in self.asks])
             self._queries = queries
         return queries
 
@@ -80,7 +109,7 @@ class Prepared:
         main = self.asks[0]
         path = self._line.path
         fragment = decision_fragment(
-            actor_fragment(self.credential),
+            self.standing.actor,
             decision,
             org=main.target.org,
             authority=main.authority,
@@ -102,17 +131,12 @@ class Prepared:
     def identity(self, revision: int) -> bytes:
         """Return the identity headers that do not change from request to request (spec 6.5), each with CRLF."""
         if revision != self._identity_revision:
-            targets = ", ".join(quote(ask.target.text, safe=_SAFE_IN_HEADER) for ask in self.asks)
-            chain = ",".join(link.id for link in self.credential.chain)
-            lines = [
-                f"X-Sidegate-Account: {self.credential.account}\r\n",
-                f"X-Sidegate-Organization: {self.credential.org}\r\n",
-                f"X-Sidegate-Authority: {', '.join(ask.authority for ask in self.asks)}\r\n",
-                f"X-Sidegate-Target: {targets}\r\n",
-                f"X-Sidegate-Revision: {revision}\r\n",
-                f"X-Sidegate-Chain: {chain}\r\n" if chain else "",
-            ]
-            self._identity = "".join(lines).encode("ascii")
+            authorities = ", ".join([ask.authority.value for ask in self.asks])
+            targets = ", ".join([_header_text(ask.target.text) for ask in self.asks])
+            self._identity = (
+                f"{self.standing.identity}X-Sidegate-Authority: {authorities}\r\n"
+                f"X-Sidegate-Target: {targets}\r\nX-Sidegate-Revision: {revision}\r\n"
+            ).encode("ascii")
             self._identity_revision = revision
         return self._identity
 
