@@ -14,6 +14,7 @@ from sidegate.core.model.principal import Query
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.policy.compile import compile_document
 from sidegate.core.policy.document import PolicyDocument
+from sidegate.core.policy.header import SHARE_GROUPS_ABOVE
 from sidegate.core.policy.snapshot import OrganizationSnapshot, Snapshot
 
 QUERIES_PER_POLICY = 100
@@ -40,8 +41,9 @@ def compare_many(seed: int, pairs: int, tally: Tally) -> None:
     done = 0
     while done < pairs:
         document = generator.document()
-        organization = compile_document(document, 1)
-        snapshot = Snapshot(1, [organization])
+        # Half the time every group counts as a large one, whose bindings lie in a layer of their own.
+        share_above = generator.one((0, SHARE_GROUPS_ABOVE))
+        snapshot = _snapshot(document, share_above)
         oracle = Oracle(document)
         candidate = None if document.candidate is None else Oracle(with_candidate(document))
         for _ in range(min(QUERIES_PER_POLICY, pairs - done)):
@@ -51,7 +53,7 @@ def compare_many(seed: int, pairs: int, tally: Tally) -> None:
             tally.enforced[expected.reason] += 1
             actual = decide(snapshot, query, now)
             if not agree(expected, actual):
-                raise AssertionError(reproduction(document, query, now))
+                raise AssertionError(reproduction(document, query, now, share_above))
             if candidate is not None:
                 compare_candidate(snapshot, candidate, query, now, enforced=actual, tally=tally)
         done += QUERIES_PER_POLICY
@@ -75,7 +77,7 @@ def compare_candidate(
     differs = expected.outcome is not enforced.outcome
     tally.diverged += differs
     if not agree(expected, actual) or (told != actual if differs else told is not None):
-        raise AssertionError("candidate: " + reproduction(with_candidate(organization.document), query, now))
+        raise AssertionError("candidate: " + reproduction(with_candidate(organization.document), query, now, 0))
 
 
 def candidate_decision(organization: OrganizationSnapshot, query: Query, now: UnixMillis) -> Decision | None:
@@ -96,18 +98,18 @@ def agree(expected: Decision, actual: Decision) -> bool:
     return expected == actual
 
 
-def reproduction(document: PolicyDocument, query: Query, now: UnixMillis) -> str:
+def reproduction(document: PolicyDocument, query: Query, now: UnixMillis, share_above: int) -> str:
     """Shrink *document* to the entries without which the two would agree, and print both answers."""
     document = replace(document, candidate=None)
     shrunk = True
     while shrunk:
         shrunk = False
         for smaller in _one_entry_less(document):
-            if _differ(smaller, query, now):
+            if _differ(smaller, query, now, share_above):
                 document, shrunk = smaller, True
                 break
     for simpler in _simpler(query):
-        if _differ(document, simpler, now):
+        if _differ(document, simpler, now, share_above):
             query = simpler
     lines = ["engine and oracle differ"]
     lines += [f"  {listed}: {entry}" for listed in _LISTS for entry in getattr(document, listed)]
@@ -115,7 +117,7 @@ def reproduction(document: PolicyDocument, query: Query, now: UnixMillis) -> str
         f"  query: {query}",
         f"  now: {now}",
         f"  oracle: {Oracle(document).decide(query, now)}",
-        f"  engine: {decide(Snapshot(1, [compile_document(document, 1)]), query, now)}",
+        f"  engine: {decide(_snapshot(document, share_above), query, now)}",
     ]
     return "\n".join(lines)
 
@@ -137,9 +139,13 @@ def _simpler(query: Query) -> Iterator[Query]:
         yield replace(query, credential=replace(plain, chain=plain.chain[:size]))
 
 
-def _differ(document: PolicyDocument, query: Query, now: UnixMillis) -> bool:
+def _snapshot(document: PolicyDocument, share_above: int) -> Snapshot:
+    return Snapshot(1, [compile_document(document, 1, share_groups_above=share_above)])
+
+
+def _differ(document: PolicyDocument, query: Query, now: UnixMillis, share_above: int) -> bool:
     try:
-        snapshot = Snapshot(1, [compile_document(document, 1)])
+        snapshot = _snapshot(document, share_above)
     except Exception:  # noqa: BLE001  (a document that is no longer valid is no reproduction)
         return False
     return not agree(Oracle(document).decide(query, now), decide(snapshot, query, now))

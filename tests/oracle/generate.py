@@ -138,7 +138,7 @@ class Generator:
         high_risk = self.one((None, None, None, True, False))
         if self.chance(50):
             same = [role.name for role in earlier if role.name.startswith("P")]
-            clone = self.one((*PROJECT_ROLES, *same)) if self.chance(60) else None
+            clone = self.one((*PROJECT_ROLES, *same * 3)) if self.chance(60) else None
             return RoleEntry(
                 f"P{name}",
                 clone,
@@ -149,7 +149,7 @@ class Generator:
                 high_risk=high_risk,
             )
         same = [role.name for role in earlier if role.name.startswith("O")]
-        clone = self.one((*ORGANIZATION_ROLES, *same)) if self.chance(60) else None
+        clone = self.one((*ORGANIZATION_ROLES, *same * 8)) if self.chance(60) else None
         sections = {self.one(SECTIONS): self.one((Mask(0), self.mask())) for _ in range(self.random.randrange(4))}
         ceiling = self.mask() if clone is None or self.chance(40) else None
         return RoleEntry(
@@ -181,7 +181,7 @@ class Generator:
             UnixMillis(self.one(TIMES)) if is_timed and self.chance(70) else None,
             UnixMillis(self.one(TIMES)) if is_timed and self.chance(70) else None,
             state,
-            self.conditions(15),
+            self.conditions(25),
         )
 
     def deny(self, deny_id: str, roles: Sequence[str]) -> DenyEntry:
@@ -213,10 +213,10 @@ class Generator:
         """A policy, half the time with a candidate."""
         self._ids = 0
         roles: list[RoleEntry] = []
-        for place in range(self.random.randrange(5)):
+        for place in range(self.random.randrange(7)):
             roles.append(self.role(str(place), roles))
-        project_roles = (*PROJECT_ROLES, *(role.name for role in roles if role.name.startswith("P")))
-        organization_roles = (*ORGANIZATION_ROLES, *(role.name for role in roles if role.name.startswith("O")))
+        project_roles = (*PROJECT_ROLES, *[role.name for role in roles if role.name.startswith("P")] * 2)
+        organization_roles = (*ORGANIZATION_ROLES, *[role.name for role in roles if role.name.startswith("O")] * 3)
         document = PolicyDocument(
             "acme",
             MFA_MAX_AGE_S,
@@ -306,7 +306,7 @@ class Generator:
         """Each restriction there or not by itself."""
         return Link(
             link_id,
-            Mask(self.mask() | self.mask()) if self.chance(15) else None,
+            self.one((Mask(0), *[Mask(self.mask() | self.mask())] * 8)) if self.chance(15) else None,
             (*self.some(self.scope, 2), Scope(None, None, None, ())) if self.chance(20) else None,
             self.some(lambda: LinkDeny(self.few(), self.scope()), 1) if self.chance(20) else (),
             UnixMillis(self.one(TIMES)) if self.chance(4) else None,
@@ -326,8 +326,8 @@ class Generator:
             "c1",
             self.one(ACCOUNTS) if self.chance(98) else STRANGER,
             "acme" if self.chance(98) else "other",
-            Mask(self.mask() | self.mask()) if self.chance(14) else None,
-            (*self.some(self.scope, 3), self.scope()) if self.chance(10) else None,
+            self.one((Mask(0), *[Mask(self.mask() | self.mask())] * 8)) if self.chance(14) else None,
+            self.some(self.scope, 5) if self.chance(12) else None,
             chain,
             None if (used := self.one(SECOND_FACTORS)) is None else UnixMillis(used),
             self.one(SURFACES),

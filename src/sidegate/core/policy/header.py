@@ -3,12 +3,19 @@
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
-from sidegate.core.model.authority import BIT, Mask
+from sidegate.core.model.authority import BIT, NO_AUTHORITY, Mask
 from sidegate.core.model.target import Kind, Scope, Target
-from sidegate.core.model.units import Millis
+from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.core.model.value import value
 from sidegate.core.policy.builtin import Role
-from sidegate.core.policy.document import ApprovalRule, BindingEntry, DenyEntry, PolicyDocument
+from sidegate.core.policy.document import (
+    NO_CONDITIONS,
+    ApprovalRule,
+    BindingEntry,
+    BindingState,
+    DenyEntry,
+    PolicyDocument,
+)
 from sidegate.core.policy.requirement import Requirement, requirement_of
 from sidegate.core.policy.roles import resolve_roles
 from sidegate.core.policy.table import Entry, Node, ScopeTable, SectionTable
@@ -21,6 +28,10 @@ SERVICE: Final = "service:"
 
 E = TypeVar("E", BindingEntry, DenyEntry)
 
+SHARE_GROUPS_ABOVE: Final = 64
+"""A group with more bindings than this is laid out once for all its members: each of its members would otherwise pay
+some 3 µs and 300 bytes for every one of them. Below it, one merged table answers faster than two."""
+
 
 @value
 class CompiledRole:
@@ -29,6 +40,10 @@ class CompiledRole:
     role: Role
     required_of_users: Requirement | None
     required_of_services: Requirement | None
+
+    def required_of(self, *, is_service: bool) -> Requirement | None:
+        """Return what using the role requires of a service account, or of a user."""
+        return self.required_of_services if is_service else self.required_of_users
 
 
 class DenyTable:
@@ -157,6 +172,7 @@ class CompiledHeader:
         mfa_max_age: How old a second factor may be.
         roles: Every role, built-in and custom, by name.
         group_bindings: By name of the group.
+        large_groups: Tables of groups with many bindings, by name; the bindings bounded in time are not in them.
         group_denies: By name of the group.
         role_denies: By name of the organization role.
         agent_denies: By id of the link.
@@ -169,24 +185,96 @@ class CompiledHeader:
         "approvals",
         "group_bindings",
         "group_denies",
+        "large_groups",
         "mfa_max_age",
         "organization",
         "role_denies",
         "roles",
     )
 
-    def __init__(self, document: PolicyDocument) -> None:
+    def __init__(self, document: PolicyDocument, *, share_groups_above: int = SHARE_GROUPS_ABOVE) -> None:
         self.organization = document.organization
         self.mfa_max_age = Millis(document.mfa_max_age_s * 1000)
         self.roles: Mapping[str, CompiledRole] = {
             name: _compiled_role(role) for name, role in resolve_roles(document.roles).items()
         }
         self.group_bindings = group_by_who(document.bindings, GROUP)
+        self.large_groups = {
+            name: _large_group(self.roles, listed)
+            for name, listed in self.group_bindings.items()
+            if len(listed) > share_groups_above
+        }
         self.group_denies = group_by_who(document.denies, GROUP)
         self.role_denies = group_by_who(document.denies, ROLE)
         self.agent_entries = group_by_who(document.denies, AGENT)
         self.agent_denies = {agent: DenyTable(listed) for agent, listed in self.agent_entries.items()}
         self.approvals = ApprovalTable(document.approvals)
+
+
+def compile_binding(roles: Mapping[str, CompiledRole], binding: BindingEntry, *, is_service: bool) -> Entry:
+    """Compile one binding. One of an unknown role, or of no project role, stands in its place and gives nothing."""
+    known = roles.get(binding.role)
+    if known is None:
+        return Entry(binding.id, NO_AUTHORITY)
+    if binding.when == NO_CONDITIONS:
+        return Entry(binding.id, known.role.authorities, known.required_of(is_service=is_service))
+    implied_mfa = known.role.high_risk and not is_service
+    return Entry(
+        binding.id,
+        known.role.authorities,
+        requirement_of(known.role.requires, binding.when, implied_mfa=implied_mfa),
+    )
+
+
+def is_timed(binding: BindingEntry) -> bool:
+    """Whether *binding* begins or ends at some time."""
+    return binding.not_before is not None or binding.not_after is not None
+
+
+def is_in_force(binding: BindingEntry, now: UnixMillis) -> bool:
+    """Whether *binding* has effect at *now*: begun, not over, neither pending nor removed (spec 1.5)."""
+    if binding.state in {BindingState.TO_BE_ADDED, BindingState.REMOVED}:
+        return False
+    if binding.not_before is not None and binding.not_before > now:
+        return False
+    return binding.not_after is None or now < binding.not_after
+
+
+@value
+class LargeGroup:
+    """A group's bindings, laid out once for all its members.
+
+    Attributes:
+        of_users: Those that are in force whatever the time, for users.
+        of_services: The same for services; the same table unless a role of high risk is bound.
+        requirements: What these require, each once.
+        timed: Those that begin or end at some time; they are laid out for each member.
+    """
+
+    of_users: ScopeTable
+    of_services: ScopeTable
+    requirements: tuple[Requirement, ...]
+    timed: tuple[BindingEntry, ...]
+
+
+def _large_group(roles: Mapping[str, CompiledRole], bindings: Iterable[BindingEntry]) -> LargeGroup:
+    timed = tuple(binding for binding in bindings if is_timed(binding))
+    lasting = [
+        binding
+        for binding in bindings
+        if not is_timed(binding) and binding.on.section is None and is_in_force(binding, UnixMillis(0))
+    ]
+    of_users = [(binding.on, compile_binding(roles, binding, is_service=False)) for binding in lasting]
+    of_services = [(binding.on, compile_binding(roles, binding, is_service=True)) for binding in lasting]
+    users = ScopeTable(of_users)
+    return LargeGroup(
+        users,
+        users if of_users == of_services else ScopeTable(of_services),
+        tuple(
+            dict.fromkeys(entry.requirement for _, entry in (*of_users, *of_services) if entry.requirement is not None)
+        ),
+        timed,
+    )
 
 
 def group_by_who(entries: Iterable[E], prefix: str) -> dict[str, tuple[E, ...]]:

@@ -3,17 +3,24 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from sidegate.core.model.authority import NO_AUTHORITY
 from sidegate.core.model.decision import Decision, Reason, deny
 from sidegate.core.model.principal import AccountState
 from sidegate.core.model.target import Scope
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.model.value import value
 from sidegate.core.policy.builtin import RoleKind
-from sidegate.core.policy.document import NO_CONDITIONS, BindingEntry, BindingState, DenyEntry
-from sidegate.core.policy.header import SERVICE, CompiledHeader, CompiledRole, DenyTable
-from sidegate.core.policy.requirement import Requirement, requirement_of
-from sidegate.core.policy.table import Entry, Node, ScopeTable, SectionTable
+from sidegate.core.policy.document import BindingEntry, DenyEntry
+from sidegate.core.policy.header import (
+    SERVICE,
+    CompiledHeader,
+    CompiledRole,
+    DenyTable,
+    compile_binding,
+    is_in_force,
+    is_timed,
+)
+from sidegate.core.policy.requirement import Requirement
+from sidegate.core.policy.table import Entry, Grants, LayeredTable, Node, ScopeTable, SectionTable
 
 ACCOUNT_INACTIVE: Final = deny(Reason.ACCOUNT_INACTIVE)
 NOT_A_MEMBER: Final = deny(Reason.NOT_A_MEMBER)
@@ -50,6 +57,7 @@ class Subject:
     __slots__ = (
         "_bindings",
         "_grants",
+        "_large",
         "_valid_from",
         "_valid_until",
         "account",
@@ -82,20 +90,21 @@ class Subject:
         self.denies = DenyTable(denies) if denies else None
         self.sections = SectionTable(_section_entries(self.roles, is_service=is_service))
         self.ceiling = Node(
-            Entry(f"role:{held.role.name}", held.role.ceiling, _required(held, is_service=is_service))
+            Entry(f"role:{held.role.name}", held.role.ceiling, held.required_of(is_service=is_service))
             for held in self.roles
         )
+        groups = sorted(set(record.groups))
+        self._large = tuple(header.large_groups[group] for group in groups if group in header.large_groups)
         self._bindings: tuple[BindingEntry, ...] = (
             *record.bindings,
-            *(binding for group in sorted(set(record.groups)) for binding in header.group_bindings.get(group, ())),
+            *(binding for group in groups for binding in _laid_out_here(header, group)),
         )
-        self._grants: ScopeTable | None = None
+        self._grants: Grants | None = None
         self._valid_from: UnixMillis | None = None
         self._valid_until: UnixMillis | None = None
-        is_timed = any(binding.not_before is not None or binding.not_after is not None for binding in self._bindings)
-        self.standing = None if is_timed else ScopeTable(self._grant_entries(UnixMillis(0)))
+        self.standing = None if any(map(is_timed, self._bindings)) else self._lay_out(UnixMillis(0))
 
-    def grants(self, now: UnixMillis) -> ScopeTable:
+    def grants(self, now: UnixMillis) -> Grants:
         """Return the bindings in force at *now*, implied ones included, by scope.
 
         They are compiled again when *now* has left the interval in which nothing begins or ends.
@@ -116,8 +125,10 @@ class Subject:
         for entry in entries:
             if entry.requirement is not None:
                 yield entry.requirement
+        for group in self._large:
+            yield from group.requirements
 
-    def _compile_grants(self, now: UnixMillis) -> ScopeTable:
+    def _compile_grants(self, now: UnixMillis) -> Grants:
         instants = [
             instant
             for binding in self._bindings
@@ -126,18 +137,25 @@ class Subject:
         ]
         self._valid_from = max((instant for instant in instants if instant <= now), default=None)
         self._valid_until = min((instant for instant in instants if instant > now), default=None)
-        return ScopeTable(self._grant_entries(now))
+        return self._lay_out(now)
+
+    def _lay_out(self, now: UnixMillis) -> Grants:
+        own = ScopeTable(self._grant_entries(now))
+        if not self._large:
+            return own
+        is_service = self.account.startswith(SERVICE)
+        return LayeredTable((own, *(group.of_services if is_service else group.of_users for group in self._large)))
 
     def _grant_entries(self, now: UnixMillis) -> Iterator[tuple[Scope, Entry]]:
         is_service = self.account.startswith(SERVICE)
         for binding in self._bindings:
             if binding.on.section is None and is_in_force(binding, now):
-                yield binding.on, _entry_of(self.header, binding, is_service=is_service)
+                yield binding.on, compile_binding(self.header.roles, binding, is_service=is_service)
         for held in self.roles:
             for name, scope in held.role.implied:
                 # An implied binding has the conditions of the organization role that it comes with (spec 1.5).
                 authorities = self.header.roles[name].role.authorities
-                yield scope, Entry(f"role:{held.role.name}", authorities, _required(held, is_service=is_service))
+                yield scope, Entry(f"role:{held.role.name}", authorities, held.required_of(is_service=is_service))
 
 
 class ShadowSubject:
@@ -158,13 +176,10 @@ class ShadowSubject:
         return self._subject
 
 
-def is_in_force(binding: BindingEntry, now: UnixMillis) -> bool:
-    """Whether *binding* has effect at *now*: begun, not over, neither pending nor removed (spec 1.5)."""
-    if binding.state in {BindingState.TO_BE_ADDED, BindingState.REMOVED}:
-        return False
-    if binding.not_before is not None and binding.not_before > now:
-        return False
-    return binding.not_after is None or now < binding.not_after
+def _laid_out_here(header: CompiledHeader, group: str) -> tuple[BindingEntry, ...]:
+    """Return the bindings of *group* that are laid out for each member: of a large one, those bounded in time."""
+    large = header.large_groups.get(group)
+    return header.group_bindings.get(group, ()) if large is None else large.timed
 
 
 def _refusal(record: SubjectRecord | None) -> Decision | None:
@@ -182,25 +197,6 @@ def _denies_of(header: CompiledHeader, record: SubjectRecord) -> Iterator[DenyEn
         yield from header.role_denies.get(role, ())
 
 
-def _required(held: CompiledRole, *, is_service: bool) -> Requirement | None:
-    return held.required_of_services if is_service else held.required_of_users
-
-
-def _entry_of(header: CompiledHeader, binding: BindingEntry, *, is_service: bool) -> Entry:
-    """Compile one binding. One of an unknown role, or of no project role, stands in its place and gives nothing."""
-    known = header.roles.get(binding.role)
-    if known is None:
-        return Entry(binding.id, NO_AUTHORITY)
-    if binding.when == NO_CONDITIONS:
-        return Entry(binding.id, known.role.authorities, _required(known, is_service=is_service))
-    implied_mfa = known.role.high_risk and not is_service
-    return Entry(
-        binding.id,
-        known.role.authorities,
-        requirement_of(known.role.requires, binding.when, implied_mfa=implied_mfa),
-    )
-
-
 def _section_entries(roles: Iterable[CompiledRole], *, is_service: bool) -> Iterator[tuple[tuple[str, ...], Entry]]:
     """Yield, for every section that some role names, what each role gives there by its longest section.
 
@@ -214,5 +210,5 @@ def _section_entries(roles: Iterable[CompiledRole], *, is_service: bool) -> Iter
             for length in range(len(section), -1, -1):
                 mask = sections.get(section[:length])
                 if mask is not None:
-                    yield section, Entry(f"role:{held.role.name}", mask, _required(held, is_service=is_service))
+                    yield section, Entry(f"role:{held.role.name}", mask, held.required_of(is_service=is_service))
                     break

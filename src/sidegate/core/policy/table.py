@@ -6,7 +6,7 @@ to the least specific spelling of the target is the answer.
 
 Whatever a scope covers, it covers everything below: scopes are cones. So what holds *below* a target (spec 1.6) is
 decided at finitely many places, the tops of the intersections of the scopes with what lies below the target; see
-:meth:`ScopeTable.below`.
+:func:`_narrowest_below`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,6 +23,9 @@ K = TypeVar("K")
 
 MAX_REMEMBERED_SUBTREES: Final = 256
 """Per table. A subtree that is not remembered costs one pass over the scopes of its project."""
+
+MAX_REMEMBERED_MERGES: Final = 256
+"""Per account. Putting two nodes together costs a few microseconds."""
 
 
 @value
@@ -43,11 +46,13 @@ class Node:
         conditional: What the entries with a requirement would give.
         entries: As compiled, in the order of their keys.
         granted: Decisions made of the entries without a requirement, by authority bit; see :meth:`grant`.
+        rank: Of two nodes that cover the same target, the higher one is the narrower; see :func:`rank_of`.
     """
 
-    __slots__ = ("_refused", "conditional", "entries", "granted", "mask")
+    __slots__ = ("_refused", "conditional", "entries", "granted", "mask", "rank")
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[Entry], rank: int = 0) -> None:
+        self.rank = rank
         self.entries: tuple[Entry, ...] = tuple(sorted(entries, key=_key_of))
         mask = 0
         conditional = 0
@@ -100,15 +105,20 @@ def _key_of(entry: Entry) -> str:
     return entry.key
 
 
+def rank_of(project: str | None, branch: str | None, path: Path) -> int:
+    """Return the specificity of a scope (spec 1.5, 6) as one number: at most 64 segments, so the parts never mix."""
+    return (project is not None) << 8 | (branch is not None) << 7 | len(path)
+
+
 class Place:
     """Nodes by path: of one branch of one project, or of the sections."""
 
     __slots__ = ("_lengths", "_paths", "_root")
 
-    def __init__(self, entries: dict[Path, list[Entry]]) -> None:
+    def __init__(self, entries: dict[Path, list[Entry]], rank: int = 0) -> None:
         root = entries.get(())
-        self._root = None if root is None else Node(root)
-        self._paths = {path: Node(listed) for path, listed in entries.items() if path}
+        self._root = None if root is None else Node(root, rank)
+        self._paths = {path: Node(listed, rank + len(path)) for path, listed in entries.items() if path}
         self._lengths = tuple(sorted({len(path) for path in self._paths}, reverse=True))
 
     def narrowest(self, path: Path) -> Node | None:
@@ -151,10 +161,14 @@ class _Branches:
 
     __slots__ = ("every", "named")
 
-    def __init__(self, entries: dict[str | None, dict[Path, list[Entry]]]) -> None:
+    def __init__(self, project: str | None, entries: dict[str | None, dict[Path, list[Entry]]]) -> None:
         every = entries.get(None)
-        self.every = None if every is None else Place(every)
-        self.named = {branch: Place(listed) for branch, listed in entries.items() if branch is not None}
+        self.every = None if every is None else Place(every, rank_of(project, None, ()))
+        self.named = {
+            branch: Place(listed, rank_of(project, branch, ()))
+            for branch, listed in entries.items()
+            if branch is not None
+        }
 
     def narrowest(self, branch: str | None, path: Path) -> Node | None:
         if branch is not None:
@@ -226,11 +240,15 @@ class ScopeTable:
             branches.setdefault(scope.branch, {}).setdefault(scope.path, []).append(entry)
         self.mask = mask
         every = grouped.pop(None, None)
-        self._every = None if every is None else _Branches(every)
+        self._every = None if every is None else _Branches(None, every)
         # Most bindings name a project and nothing else. Such a project is its one node: a third of the memory, and the
         # look-up ends there, since that node covers everything in the project.
         self._projects: dict[str | None, Node | _Branches] = {
-            project: Node(branches[None][()]) if _is_whole_project(branches) else _Branches(branches)
+            project: (
+                Node(branches[None][()], rank_of(project, None, ()))
+                if _is_whole_project(branches)
+                else _Branches(project, branches)
+            )
             for project, branches in grouped.items()
         }
         self._below: dict[tuple[str | None, str | None, Path], Below] = {}
@@ -268,22 +286,12 @@ class ScopeTable:
             yield node
 
     def below(self, target: Target) -> Below:
-        """Return the nodes that are the narrowest somewhere below *target*, in a fixed order.
+        """Return the nodes that are the narrowest somewhere below *target*, in a fixed order."""
+        return _narrowest_below(self, self._below, target)
 
-        A scope is the narrowest somewhere below the target exactly when it is so at the top of its intersection with
-        what lies below: a narrower one that covers the top covers the whole intersection. A scope on every branch has
-        its top on a branch that nothing names.
-        """
-        key = (target.project, target.branch, target.path)
-        below = self._below.get(key)
-        if below is None:
-            distinct = {
-                id(node): node
-                for branch, path, _ in sorted(self._tops(target), key=_written)
-                if (node := self.narrowest(target.project, branch, path)) is not None
-            }
-            below = _remember(self._below, key, tuple(distinct.values()))
-        return below
+    def tops_below(self, target: Target) -> set[tuple[str | None, Path]]:
+        """Return (branch, path) of the top of each scope's intersection with what lies below *target*."""
+        return {(branch, path) for branch, path, _ in self._tops(target)}
 
     def _tops(self, target: Target) -> Iterator[tuple[str | None, Path, Node]]:
         """Yield (branch, path, node) of each intersection that is not the whole subtree of *target*."""
@@ -302,7 +310,77 @@ def _is_whole_project(branches: dict[str | None, dict[Path, list[Entry]]]) -> bo
     return len(branches) == 1 and None in branches and branches[None].keys() == {()}
 
 
-def _written(top: tuple[str | None, Path, Node]) -> tuple[str, Path]:
+class LayeredTable:
+    """Several scope tables that answer like one holding all their entries.
+
+    So that a group's thousands of bindings are laid out once and not for each of its members.
+    """
+
+    __slots__ = ("_below", "_layers", "_merged")
+
+    def __init__(self, layers: Iterable[ScopeTable]) -> None:
+        self._layers = tuple(layers)
+        self._below: dict[tuple[str | None, str | None, Path], Below] = {}
+        # By the ids of nodes that the layers keep alive.
+        self._merged: dict[tuple[int, ...], Node] = {}
+
+    def narrowest(self, project: str | None, branch: str | None, path: Path) -> Node | None:
+        """Like :meth:`ScopeTable.narrowest`: the node of the highest rank, entries of equal ones put together."""
+        best: list[Node] = []
+        for layer in self._layers:
+            node = layer.narrowest(project, branch, path)
+            if node is not None:
+                if best and node.rank > best[0].rank:
+                    best = [node]
+                elif not best or node.rank == best[0].rank:
+                    best.append(node)
+        if len(best) > 1:
+            return self._merge(best)
+        return best[0] if best else None
+
+    def below(self, target: Target) -> Below:
+        """Like :meth:`ScopeTable.below`."""
+        return _narrowest_below(self, self._below, target)
+
+    def tops_below(self, target: Target) -> set[tuple[str | None, Path]]:
+        """Like :meth:`ScopeTable.tops_below`."""
+        return set().union(*(layer.tops_below(target) for layer in self._layers))
+
+    def _merge(self, nodes: list[Node]) -> Node:
+        key = tuple(id(node) for node in nodes)
+        merged = self._merged.get(key)
+        if merged is None:
+            if len(self._merged) >= MAX_REMEMBERED_MERGES:
+                self._merged.clear()
+            merged = Node([entry for node in nodes for entry in node.entries], nodes[0].rank)
+            self._merged[key] = merged
+        return merged
+
+
+Grants = ScopeTable | LayeredTable
+"""What the bindings of an account come to."""
+
+
+def _narrowest_below(table: Grants, memo: dict[tuple[str | None, str | None, Path], Below], target: Target) -> Below:
+    """Return the nodes of *table* that are the narrowest somewhere below *target*, in the order of their places.
+
+    A scope is the narrowest somewhere below the target exactly when it is so at the top of its intersection with what
+    lies below: a narrower one that covers the top covers the whole intersection. A scope on every branch has its top on
+    a branch that nothing names.
+    """
+    key = (target.project, target.branch, target.path)
+    below = memo.get(key)
+    if below is None:
+        distinct = {
+            id(node): node
+            for branch, path in sorted(table.tops_below(target), key=_written)
+            if (node := table.narrowest(target.project, branch, path)) is not None
+        }
+        below = _remember(memo, key, tuple(distinct.values()))
+    return below
+
+
+def _written(top: tuple[str | None, Path]) -> tuple[str, Path]:
     return (top[0] or "", top[1])
 
 

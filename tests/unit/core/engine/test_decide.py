@@ -330,7 +330,7 @@ def test_a_met_condition_lifts_the_ceiling() -> None:
             {},
             Reason.SURFACE,
             ("b2",),
-            id="fewest-unmet-first",
+            id="fewest-unmet-first-wherever-it-stands",
         ),
         pytest.param(
             [
@@ -342,6 +342,16 @@ def test_a_met_condition_lifts_the_ceiling() -> None:
             Reason.MFA_REQUIRED,
             ("b2", "b3"),
             id="ties-by-order",
+        ),
+        pytest.param(
+            [
+                bind("b1", "Designer", "p1", when=MFA),
+                bind("b2", "Designer", "p1", when=Conditions(mfa=True, surfaces=("mobile",))),
+            ],
+            {},
+            Reason.MFA_REQUIRED,
+            ("b1",),
+            id="what-misses-more-is-not-cited",
         ),
         pytest.param(
             [bind("b1", "Viewer", "p1", when=MFA), bind("b2", "Designer", "p1", when=MOBILE)],

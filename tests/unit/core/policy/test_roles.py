@@ -109,6 +109,22 @@ def test_clones_of_clones_in_any_order() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param(Conditions(), Conditions(True, ("web",), ()), id="nothing-given"),
+        pytest.param(Conditions(mfa=False), Conditions(False, ("web",), ()), id="mfa-taken-back"),
+        pytest.param(Conditions(surfaces=()), Conditions(True, (), ()), id="surfaces"),
+    ],
+)
+def test_conditions_of_a_clone(given: Conditions, expected: Conditions) -> None:
+    """The cloned ones, overridden key by key (spec 6.3)."""
+    origin = RoleEntry("Q", "Viewer", requires=Conditions(True, ("web",), ()))
+    role = resolve(origin, RoleEntry("R", "Q", requires=given))
+    assert role is not None
+    assert expected == role.requires
+
+
+@pytest.mark.parametrize(
     "entries",
     [
         pytest.param([RoleEntry("R", "Nobody")], id="unknown"),

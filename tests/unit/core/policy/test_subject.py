@@ -15,7 +15,7 @@ from sidegate.core.policy.document import (
     PolicyDocument,
     RoleEntry,
 )
-from sidegate.core.policy.header import CompiledHeader
+from sidegate.core.policy.header import CompiledHeader, is_in_force
 from sidegate.core.policy.requirement import Requirement
 from sidegate.core.policy.subject import (
     ACCOUNT_INACTIVE,
@@ -23,7 +23,6 @@ from sidegate.core.policy.subject import (
     ShadowSubject,
     Subject,
     SubjectRecord,
-    is_in_force,
 )
 from sidegate.core.policy.table import Entry
 
@@ -31,6 +30,7 @@ READ = mask_of([Authority.READ])
 WRITE = mask_of([Authority.WRITE])
 NOW = UnixMillis(1_000)
 MFA = Requirement(True, None, ())
+ANA, CI = "user:ana", "service:ci"
 
 
 def at(offset: int) -> UnixMillis:
@@ -253,3 +253,37 @@ def test_a_shadow_is_compiled_once_and_late() -> None:
     shadow = ShadowSubject(CompiledHeader(PolicyDocument("acme")), SubjectRecord("user:ana"), "user:ana")
     assert shadow.subject() is shadow.subject()
     assert (shadow.subject().account, shadow.subject().refusal) == ("user:ana", None)
+
+
+@pytest.mark.parametrize("share_groups_above", [0, 100], ids=["shared", "merged"])
+@pytest.mark.parametrize("account", [ANA, CI])
+def test_large_groups_are_laid_out_once(account: str, share_groups_above: int) -> None:
+    """With the same answers: lasting and timed bindings, conditions by type of account, requirements."""
+    document = PolicyDocument(
+        "acme",
+        roles=(RoleEntry("Risky", authorities=WRITE, high_risk=True),),
+        bindings=(
+            BindingEntry("g1", "group:fiber", "Risky", parse_scope("p1")),
+            BindingEntry("g2", "group:fiber", "Viewer", parse_scope("p1"), not_after=at(10)),
+            BindingEntry("g3", "group:fiber", "Viewer", parse_scope("p1"), state=BindingState.REMOVED),
+            BindingEntry("g4", "group:fiber", "Viewer", parse_scope("/")),
+        ),
+    )
+    header = CompiledHeader(document, share_groups_above=share_groups_above)
+    record = SubjectRecord(account, groups=("fiber",), bindings=(binding(),))
+    compiled = Subject(header, record, account)
+    risky = Entry("g1", WRITE, MFA if account == ANA else None)
+    assert (Entry("b1", READ), risky, Entry("g2", READ)) == entries_on(compiled, "p1", at(9))
+    assert (Entry("b1", READ), risky) == entries_on(compiled, "p1", at(10))
+    # A shared table is for all members, so it lists what either type of account is asked for.
+    assert {MFA} >= set(compiled.requirements(NOW)) >= ({MFA} if account == ANA else set())
+
+
+def test_members_of_a_large_group_share_its_table() -> None:
+    """One for all, and one for users and services unless a role of high risk is bound."""
+    many = tuple(BindingEntry(f"g{place}", "group:fiber", "Viewer", parse_scope(f"p{place}")) for place in range(65))
+    header = CompiledHeader(PolicyDocument("acme", bindings=many))
+    assert {"fiber"} == header.large_groups.keys()
+    assert header.large_groups["fiber"].of_users is header.large_groups["fiber"].of_services
+    smaller = CompiledHeader(PolicyDocument("acme", bindings=many[:64]))
+    assert smaller.large_groups == {}

@@ -9,7 +9,16 @@ from sidegate.core.model.authority import ALL_AUTHORITIES, Authority, Mask, mask
 from sidegate.core.model.decision import Decision, Outcome, Reason, Remedy, deny
 from sidegate.core.model.target import parse_scope, parse_section, parse_target
 from sidegate.core.policy.requirement import Requirement
-from sidegate.core.policy.table import MAX_REMEMBERED_SUBTREES, Entry, Node, ScopeTable, SectionTable
+from sidegate.core.policy.table import (
+    MAX_REMEMBERED_MERGES,
+    MAX_REMEMBERED_SUBTREES,
+    Entry,
+    LayeredTable,
+    Node,
+    ScopeTable,
+    SectionTable,
+    rank_of,
+)
 
 READ = mask_of([Authority.READ])
 WRITE = mask_of([Authority.WRITE])
@@ -235,3 +244,47 @@ def test_a_nodes_decisions_are_shared() -> None:
     assert deny(Reason.NOT_GRANTED, ("b1",)) == node.refuse(Reason.NOT_GRANTED)
     assert node.refuse(Reason.NOT_GRANTED) is node.refuse(Reason.NOT_GRANTED)
     assert Reason.ABOVE_CEILING is node.refuse(Reason.ABOVE_CEILING).reason
+
+
+TARGETS = ["p1", "p1@dev", "p1@main", "p1@dev:a/b/x", "p1@main:a/b/c/d", "p2@main:a", "p3", "p3@main:a", "p3@dev:a"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("split", range(1, 5))
+def test_layers_answer_like_one_table(target: str, split: int) -> None:
+    """However the entries are spread over layers, entries of one scope come together."""
+    entries = [(parse_scope(text), Entry(f"{text} {place}", READ)) for text in SCOPES for place in range(3)]
+    whole = ScopeTable(entries)
+    layered = LayeredTable(ScopeTable(entries[start::split]) for start in range(split))
+    wanted = parse_target("acme", target)
+    place = (wanted.project, wanted.branch, wanted.path)
+    one, other = whole.narrowest(*place), layered.narrowest(*place)
+    assert one is not None
+    assert other is not None
+    assert (one.keys(), one.mask, one.rank) == (other.keys(), other.mask, other.rank)
+    assert other is layered.narrowest(*place)
+    assert keys(whole.below(wanted).nodes) == keys(layered.below(wanted).nodes)
+    assert whole.below(wanted).common == layered.below(wanted).common
+
+
+def test_layers_without_a_grant() -> None:
+    """Nothing in any of them covers the target."""
+    layered = LayeredTable([table_of("p2"), table_of("p1@main")])
+    assert None is layered.narrowest("p1", "dev", ())
+
+
+def test_merges_are_remembered_within_bounds() -> None:
+    """Whoever asks for ever new projects does not fill the memory."""
+    names = [f"p{place}" for place in range(2 * MAX_REMEMBERED_MERGES + 1)]
+    layered = LayeredTable([table_of(*names), table_of(*names)])
+    for name in names:
+        assert layered.narrowest(name, None, ()) is not None
+    assert len(layered._merged) <= MAX_REMEMBERED_MERGES
+
+
+def test_ranks_order_like_specificity() -> None:
+    """(project named, branch named, segments) as one number, up to the most segments."""
+    scopes = [parse_scope(text) for text in (*SCOPES, "*@*:" + "/".join("x" * 64), "p1@*:" + "/".join("x" * 64))]
+    by_rank = sorted(scopes, key=lambda scope: rank_of(scope.project, scope.branch, scope.path))
+    by_specificity = sorted(scopes, key=lambda scope: scope.specificity)
+    assert [scope.specificity for scope in by_specificity] == [scope.specificity for scope in by_rank]
