@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import PlainValidator, Strict, WithJsonSchema
-from pydantic_core import PydanticCustomError, PydanticKnownError
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, PlainValidator, Strict, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
 from sidegate.core.model.errors import NamingError
 from sidegate.core.model.target import Scope, parse_scope, parse_section, require_name
@@ -58,6 +59,21 @@ def form(parse: Callable[[str], Any], schema: dict[str, Any]) -> tuple[PlainVali
         schema: JSON Schema of the text, besides its type.
     """
     return PlainValidator(_read(parse)), WithJsonSchema({"type": "string", **schema})
+
+
+class OrOne:
+    """Lets one value stand for a list of it; goes into the annotation of a tuple."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_listed, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        array = handler(core)
+        return {"anyOf": [array["items"], array]}
+
+
+def _listed(written: object) -> object:
+    return [written] if isinstance(written, str) else written
 
 
 def _member_name(text: str) -> str:

@@ -242,9 +242,8 @@ def _lines(importer: _Importer) -> Iterator[str]:
 
 def _text(source: str, importer: _Importer, schema: str | None) -> str:
     head = [] if schema is None else [f"# yaml-language-server: $schema={schema}"]
-    head += [
-        f"# Imported from {source} with `sidegate routes import`; change that document and import again.",
-    ]
+    name = " ".join(source.split())
+    head.append(f"# Imported from {name} with `sidegate routes import`; change that document and import again.")
     if importer.refused:
         head += ["#", "# These operations do not say what they ask for, so they are refused:"]
         head += [f"#   {' '.join(line.split())}" for line in importer.refused]

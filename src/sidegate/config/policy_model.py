@@ -1,8 +1,8 @@
 """What can be written in a policy file (spec 6.3), and the core values that it stands for."""
 
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from sidegate.config.explain import Written
 from sidegate.config.forms import (
@@ -18,6 +18,7 @@ from sidegate.config.forms import (
     KeyId,
     Line,
     OrganizationName,
+    OrOne,
     Section,
     SurfaceName,
     Text,
@@ -59,13 +60,12 @@ class WrittenConditions(Written):
     """Conditions on a role or a binding (spec 1.5)."""
 
     mfa: Flag | None = Field(default=None, description="A second factor is needed.")
-    surface: tuple[SurfaceName, ...] | None = Field(default=None, description="Only from one of these surfaces.")
-    source: tuple[WrittenNetwork, ...] | None = Field(default=None, description="Only from one of these networks.")
-
-    @field_validator("surface", "source", mode="before")
-    @classmethod
-    def _one(cls, written: object) -> object:
-        return [written] if isinstance(written, str) else written
+    surface: Annotated[tuple[SurfaceName, ...], OrOne()] | None = Field(
+        default=None, description="Only from one of these surfaces."
+    )
+    source: Annotated[tuple[WrittenNetwork, ...], OrOne()] | None = Field(
+        default=None, description="Only from one of these networks."
+    )
 
     def entry(self) -> Conditions:
         """Return the core value."""

@@ -9,7 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from sidegate.config.explain import Written, suggest
-from sidegate.config.forms import Duration, Hint, Line, SurfaceName, Text, Whole, WrittenNetwork, form, refuse
+from sidegate.config.forms import Duration, Hint, Line, OrOne, SurfaceName, Text, Whole, WrittenNetwork, form, refuse
 from sidegate.config.places import (
     DirectorySource,
     FilePath,
@@ -96,7 +96,9 @@ class SignedSessions(Written):
     jwks: WrittenJwks | None = Field(default=None, description="The issuer's keys: file:path or https:// address.")
     algorithms: tuple[Algorithm, ...] = Field(min_length=1, description="Allowed algorithms.", examples=["[RS256]"])
     authorized_parties: tuple[Line, ...] = Field(default=(), description="Allowed `azp`; empty for any.")
-    audience: tuple[Line, ...] = Field(default=(), description="One of these must be in `aud`; empty for any.")
+    audience: Annotated[tuple[Line, ...], OrOne()] = Field(
+        default=(), description="One of these must be in `aud`; empty for any."
+    )
     leeway_ms: Duration = Field(default=Millis(5000), ge=0, le=60_000, description="Clock skew for `exp` and `nbf`.")
     org_claim: Line | None = Field(default=None, description="Claim of the organization, e.g. o.slg; default o.id.")
     surface_claim: Line | None = Field(default=None, description="Claim of the surface; without it every one is web.")
@@ -109,11 +111,6 @@ class SignedSessions(Written):
         le=7 * DAY_MS,
         description="How long fetched keys serve while the issuer is away.",
     )
-
-    @field_validator("audience", mode="before")
-    @classmethod
-    def _one_audience(cls, written: object) -> object:
-        return [written] if isinstance(written, str) else written
 
     @model_validator(mode="after")
     def _match_keys(self) -> Self:
@@ -365,7 +362,7 @@ class Settings(Written):
     api_keys: ApiKeys = Field(default=ApiKeys(), description="API keys.")
     audit: Audit = Field(default_factory=_unset, validate_default=True, description="Records of decisions.")
     limits: Limits = Field(default=Limits(), description="Limits.")
-    forwarding: Forwarding = Field(default=Forwarding(), description="What the upstream is told.")
+    forwarding: Forwarding = Field(default=Forwarding(), description="What goes upstream beside the request.")
     trusted_proxies: tuple[WrittenNetwork, ...] = Field(
         default=(), description="Networks of proxies whose forwarding headers are believed."
     )

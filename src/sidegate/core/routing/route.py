@@ -11,9 +11,10 @@ from sidegate.core.routing.pattern import Pattern, Shape
 METHODS: Final = (
     *("GET", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "HEAD"),
     # The rest of llhttp's table: WebDAV, its access control, versioning, search and calendar extensions (RFC 4918,
-    # 5842, 3744, 3253, 5323, 4791) and device discovery. CONNECT and TRACE are never forwarded (spec 2.1).
+    # 5842, 3744, 3253, 5323, 4791) and device discovery. CONNECT and TRACE are never forwarded (spec 2.1); QUERY would
+    # share its key with the query parameters that a route requires (spec 6.2).
     *("COPY", "LOCK", "MKCOL", "MOVE", "PROPFIND", "PROPPATCH", "UNLOCK", "BIND", "REBIND", "UNBIND", "ACL"),
-    *("REPORT", "MKACTIVITY", "CHECKOUT", "MERGE", "SEARCH", "QUERY", "MKCALENDAR", "LINK", "UNLINK", "PURGE"),
+    *("REPORT", "MKACTIVITY", "CHECKOUT", "MERGE", "SEARCH", "MKCALENDAR", "LINK", "UNLINK", "PURGE"),
     *("M-SEARCH", "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE"),
 )
 """Methods that a route may name."""
