@@ -1,13 +1,13 @@
 """What an organization's policy says that is not about one account, compiled once (spec 5.2)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeVar
 
 from sidegate.core.model.authority import BIT, NO_AUTHORITY, Mask
 from sidegate.core.model.target import Kind, Scope, Target
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.core.model.value import value
-from sidegate.core.policy.builtin import Role
+from sidegate.core.policy.builtin import Role, RoleKind
 from sidegate.core.policy.document import (
     NO_CONDITIONS,
     ApprovalRule,
@@ -25,6 +25,9 @@ ROLE: Final = "role:"
 AGENT: Final = "agent:"
 USER: Final = "user:"
 SERVICE: Final = "service:"
+
+MAX_REMEMBERED_HOLDINGS: Final = 1024
+"""Per policy. Accounts compiled before keep theirs; later ones build them anew."""
 
 E = TypeVar("E", BindingEntry, DenyEntry)
 
@@ -44,6 +47,38 @@ class CompiledRole:
     def required_of(self, *, is_service: bool) -> Requirement | None:
         """Return what using the role requires of a service account, or of a user."""
         return self.required_of_services if is_service else self.required_of_users
+
+
+@value
+class Holding:
+    """What a set of organization roles gives; most accounts hold one of a few such sets, so they share it.
+
+    Attributes:
+        roles: The known organization roles among them, in the order of names.
+        sections: What they give on sections; one entry per role and section.
+        ceiling: What they allow at most; one entry per role.
+    """
+
+    roles: tuple[CompiledRole, ...]
+    sections: SectionTable
+    ceiling: Node
+
+
+def _section_entries(roles: Iterable[CompiledRole], *, is_service: bool) -> Iterator[tuple[tuple[str, ...], Entry]]:
+    """Yield, for every section that some role names, what each role gives there by its longest section.
+
+    So that one look-up answers for all roles: at the longest section that any of them names, every role has its say.
+    """
+    listed = list(roles)
+    named = {section for held in listed for section in held.role.sections or {}}
+    for section in named:
+        for held in listed:
+            sections = held.role.sections or {}
+            for length in range(len(section), -1, -1):
+                mask = sections.get(section[:length])
+                if mask is not None:
+                    yield section, Entry(f"role:{held.role.name}", mask, held.required_of(is_service=is_service))
+                    break
 
 
 class DenyTable:
@@ -180,6 +215,7 @@ class CompiledHeader:
     """
 
     __slots__ = (
+        "_holdings",
         "agent_denies",
         "agent_entries",
         "approvals",
@@ -209,6 +245,27 @@ class CompiledHeader:
         self.agent_entries = group_by_who(document.denies, AGENT)
         self.agent_denies = {agent: DenyTable(listed) for agent, listed in self.agent_entries.items()}
         self.approvals = ApprovalTable(document.approvals)
+        self._holdings: dict[tuple[tuple[str, ...], bool], Holding] = {}
+
+    def holding_of(self, names: tuple[str, ...], *, is_service: bool) -> Holding:
+        """Return what holding the organization roles *names*, sorted, gives to a user or to a service account."""
+        key = (names, is_service)
+        holding = self._holdings.get(key)
+        if holding is None:
+            roles = tuple(
+                role
+                for name in names
+                if (role := self.roles.get(name)) is not None and role.role.kind is RoleKind.ORGANIZATION
+            )
+            ceiling = Node(
+                Entry(f"role:{held.role.name}", held.role.ceiling, held.required_of(is_service=is_service))
+                for held in roles
+            )
+            holding = Holding(roles, SectionTable(_section_entries(roles, is_service=is_service)), ceiling)
+            if len(self._holdings) >= MAX_REMEMBERED_HOLDINGS:
+                self._holdings.clear()
+            self._holdings[key] = holding
+        return holding
 
 
 def compile_binding(roles: Mapping[str, CompiledRole], binding: BindingEntry, *, is_service: bool) -> Entry:

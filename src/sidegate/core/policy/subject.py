@@ -1,6 +1,6 @@
 """One account in one organization, in the form in which it is decided (spec 1.3 to 1.5, 7)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from sidegate.core.model.decision import Decision, Reason, deny
@@ -8,19 +8,17 @@ from sidegate.core.model.principal import AccountState
 from sidegate.core.model.target import Scope
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.model.value import value
-from sidegate.core.policy.builtin import RoleKind
 from sidegate.core.policy.document import BindingEntry, DenyEntry
 from sidegate.core.policy.header import (
     SERVICE,
     CompiledHeader,
-    CompiledRole,
     DenyTable,
     compile_binding,
     is_in_force,
     is_timed,
 )
 from sidegate.core.policy.requirement import Requirement
-from sidegate.core.policy.table import Entry, Grants, LayeredTable, Node, ScopeTable, SectionTable
+from sidegate.core.policy.table import Entry, Grants, LayeredTable, ScopeTable
 
 ACCOUNT_INACTIVE: Final = deny(Reason.ACCOUNT_INACTIVE)
 NOT_A_MEMBER: Final = deny(Reason.NOT_A_MEMBER)
@@ -81,18 +79,12 @@ class Subject:
         if record is None:
             record = SubjectRecord(account)
         is_service = account.startswith(SERVICE)
-        self.roles = tuple(
-            role
-            for name in sorted(set(record.roles))
-            if (role := header.roles.get(name)) is not None and role.role.kind is RoleKind.ORGANIZATION
-        )
+        holding = header.holding_of(tuple(sorted(set(record.roles))), is_service=is_service)
+        self.roles = holding.roles
+        self.sections = holding.sections
+        self.ceiling = holding.ceiling
         denies = tuple(_denies_of(header, record))
         self.denies = DenyTable(denies) if denies else None
-        self.sections = SectionTable(_section_entries(self.roles, is_service=is_service))
-        self.ceiling = Node(
-            Entry(f"role:{held.role.name}", held.role.ceiling, held.required_of(is_service=is_service))
-            for held in self.roles
-        )
         groups = sorted(set(record.groups))
         self._large = tuple(header.large_groups[group] for group in groups if group in header.large_groups)
         self._bindings: tuple[BindingEntry, ...] = (
@@ -195,20 +187,3 @@ def _denies_of(header: CompiledHeader, record: SubjectRecord) -> Iterator[DenyEn
     # By the name as held: a deny on a role holds whether or not the role is known or its conditions are met.
     for role in sorted(set(record.roles)):
         yield from header.role_denies.get(role, ())
-
-
-def _section_entries(roles: Iterable[CompiledRole], *, is_service: bool) -> Iterator[tuple[tuple[str, ...], Entry]]:
-    """Yield, for every section that some role names, what each role gives there by its longest section.
-
-    So that one look-up answers for all roles: at the longest section that any of them names, every role has its say.
-    """
-    listed = list(roles)
-    named = {section for held in listed for section in held.role.sections or {}}
-    for section in named:
-        for held in listed:
-            sections = held.role.sections or {}
-            for length in range(len(section), -1, -1):
-                mask = sections.get(section[:length])
-                if mask is not None:
-                    yield section, Entry(f"role:{held.role.name}", mask, held.required_of(is_service=is_service))
-                    break

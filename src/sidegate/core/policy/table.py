@@ -110,6 +110,10 @@ def rank_of(project: str | None, branch: str | None, path: Path) -> int:
     return (project is not None) << 8 | (branch is not None) << 7 | len(path)
 
 
+# Most places have no paths.
+_NO_PATHS: Final[dict[Path, Node]] = {}
+
+
 class Place:
     """Nodes by path: of one branch of one project, or of the sections."""
 
@@ -118,7 +122,8 @@ class Place:
     def __init__(self, entries: dict[Path, list[Entry]], rank: int = 0) -> None:
         root = entries.get(())
         self._root = None if root is None else Node(root, rank)
-        self._paths = {path: Node(listed, rank + len(path)) for path, listed in entries.items() if path}
+        nodes = {path: Node(listed, rank + len(path)) for path, listed in entries.items() if path}
+        self._paths = nodes or _NO_PATHS
         self._lengths = tuple(sorted({len(path) for path in self._paths}, reverse=True))
 
     def narrowest(self, path: Path) -> Node | None:

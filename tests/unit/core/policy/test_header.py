@@ -12,7 +12,14 @@ from sidegate.core.policy.document import (
     PolicyDocument,
     RoleEntry,
 )
-from sidegate.core.policy.header import ApprovalTable, CompiledHeader, DenyTable, group_by_who, kinds_in_meet
+from sidegate.core.policy.header import (
+    MAX_REMEMBERED_HOLDINGS,
+    ApprovalTable,
+    CompiledHeader,
+    DenyTable,
+    group_by_who,
+    kinds_in_meet,
+)
 from sidegate.core.policy.requirement import Requirement
 
 READ = mask_of([Authority.READ])
@@ -169,3 +176,16 @@ def test_a_header_holds_everything_but_accounts() -> None:
         header.agent_entries,
     )
     assert header.agent_denies["x"].covering(parse_target("acme", "p1"), READ) == ("d2",)
+
+
+def test_accounts_with_the_same_roles_share_what_these_give() -> None:
+    """Per type of account, since high risk asks for more of users; within bounds."""
+    header = CompiledHeader(PolicyDocument("acme"))
+    names = ("API Clients", "Member")
+    users, services = (header.holding_of(names, is_service=is_service) for is_service in (False, True))
+    assert users is header.holding_of(names, is_service=False)
+    assert [Requirement(True, None, ()), None] == [entry.requirement for entry in users.ceiling.entries]
+    assert [entry.requirement for entry in services.ceiling.entries] == [None, None]
+    for place in range(2 * MAX_REMEMBERED_HOLDINGS + 1):
+        header.holding_of((str(place),), is_service=False)
+    assert len(header._holdings) <= MAX_REMEMBERED_HOLDINGS
