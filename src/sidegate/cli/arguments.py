@@ -23,7 +23,6 @@ ConfigOption = Annotated[
         metavar="FILE",
         help="Configuration file.  [default: config/sidegate.yaml]",
         show_default=False,
-        autocompletion=None,
     ),
 ]
 OutputOption = Annotated[
@@ -53,6 +52,13 @@ RoutesOption = Annotated[
         help="Routes file, instead of the configured one.",
         show_default=False,
     ),
+]
+HeaderOption = Annotated[
+    list[str] | None,
+    typer.Option("--header", "-H", metavar="NAME:VALUE", help="Request header, for routes that read one."),
+]
+BodyOption = Annotated[
+    str | None, typer.Option("--body", metavar="JSON", help="Request body, for routes that read it.")
 ]
 SpoolArgument = Annotated[
     Path | None,
@@ -94,6 +100,32 @@ def parse_duration(text: str) -> Millis:
     if found is None:
         raise ValueError(f"`{text}` is no duration; write it like 90d, 12h, 30m or 45s")
     return Millis(int(found[1]) * _UNIT_MILLIS[found[2]])
+
+
+def parse_age(text: str) -> Millis:
+    """Read a duration, or whole seconds without a unit, as the lines of `sidegate decide` have them.
+
+    Raises:
+        ValueError: Not written so.
+    """
+    return parse_duration(f"{text}s" if text.isdecimal() else text)
+
+
+def parse_headers(listed: list[str] | None) -> dict[str, str]:
+    """Read ``NAME:VALUE`` of each header.
+
+    Raises:
+        UsageError: One is not written so, or comes twice.
+    """
+    headers: dict[str, str] = {}
+    for header in listed or ():
+        name, colon, text = header.partition(":")
+        if not colon or not name.strip():
+            raise UsageError(f"--header: `{header}` is no header; write it like X-Project:p1")
+        if name.strip().lower() in headers:
+            raise UsageError(f"--header: `{name.strip()}` comes twice; what decides has to be there once")
+        headers[name.strip().lower()] = text.strip()
+    return headers
 
 
 def parse_address(text: str) -> Address:

@@ -1,8 +1,11 @@
 """Who asks, as options of `can`, `why` and others say it: from options to a query's credential."""
 
-from sidegate.cli.arguments import parse_address, parse_duration, parse_list, read_value
+from sidegate.cli.arguments import parse_address, parse_age, parse_list, read_value
 from sidegate.cli.exit_codes import UsageError
+from sidegate.core.identity.api_key import KeyParts, is_source_allowed, judge_key
+from sidegate.core.identity.names import is_surface
 from sidegate.core.model.authority import Authority, Mask, mask_of
+from sidegate.core.model.decision import Decision, Reason, deny
 from sidegate.core.model.principal import Address, CredentialKind, VerifiedCredential
 from sidegate.core.model.target import Scope, parse_scope
 from sidegate.core.model.units import UnixMillis
@@ -71,9 +74,11 @@ def credential_of(
     Raises:
         UsageError: An option cannot be read, or names a key that is not the account's.
     """
+    if not is_surface(circumstances.surface):
+        raise UsageError(f"--surface: `{circumstances.surface}` is no surface; use web, mobile or admin")
     authorities, scopes = _authorities(circumstances.authorities), _scopes(circumstances.scopes)
     age = circumstances.mfa_age
-    used_at = None if age is None else UnixMillis(now - read_value("--mfa-age", age, parse_duration))
+    used_at = None if age is None else UnixMillis(now - read_value("--mfa-age", age, parse_age))
     if circumstances.key_id is None:
         return VerifiedCredential(
             CredentialKind.SESSION,
@@ -100,6 +105,22 @@ def credential_of(
         surface=KEY_SURFACE,
         expires_at=key.expires_at,
     )
+
+
+def refusal_of(
+    snapshot: Snapshot, credential: VerifiedCredential, source: Address | None, now: UnixMillis
+) -> Decision | None:
+    """Return the deny that verification would answer before anything is decided; None when it would not.
+
+    Only API keys are looked at: of a session nothing is stored in the policy.
+    """
+    if credential.kind is not CredentialKind.API_KEY:
+        return None
+    key = _key(snapshot, credential.org, credential.id)
+    reason = judge_key(key, KeyParts(key.id, key.digest), now)
+    if reason is None and not is_source_allowed(key, source):
+        reason = Reason.SOURCE_ADDRESS
+    return None if reason is None else deny(reason)
 
 
 def source_of(circumstances: Circumstances) -> Address | None:

@@ -1,19 +1,22 @@
 """`sidegate can`: one question, with the answer and why (spec 6.4)."""
 
 from difflib import get_close_matches
-from pathlib import Path
+from itertools import zip_longest
 from typing import Annotated, Final
 
 import typer
 
 from sidegate.cli.arguments import (
+    BodyOption,
     ConfigOption,
+    HeaderOption,
     OrgOption,
     OutputOption,
     PolicyOption,
     RoutesOption,
     TimeOption,
     instant_of,
+    parse_headers,
     read_value,
 )
 from sidegate.cli.entries import CitedEntry, cite, describe_citation
@@ -22,7 +25,7 @@ from sidegate.cli.local import find_policies, find_routes
 from sidegate.cli.output import Colour, Format, coloured, printable, say, show_json
 from sidegate.cli.questions import Answer, Asked, answer, describe_answer, describe_shadow
 from sidegate.cli.requests import RoutedRequest, route_request
-from sidegate.cli.subjects import Circumstances, credential_of, find_organization, parse_account, source_of
+from sidegate.cli.subjects import Circumstances, credential_of, find_organization, parse_account, refusal_of, source_of
 from sidegate.core.engine.explain import Explanation, explain, remedy_text
 from sidegate.core.model.authority import AUTHORITY_OF, SUBTREE_PRIMITIVES, Authority, Primitive
 from sidegate.core.model.decision import Outcome
@@ -67,9 +70,8 @@ def can_command(
     ] = None,
     approved: Annotated[bool, typer.Option("--approved", help="The request carries an approval.")] = False,
     subtree: Annotated[bool, typer.Option("--subtree", help="Everything below the target too.")] = False,
-    body: Annotated[
-        str | None, typer.Option("--body", metavar="JSON", help="Request body, for routes that read it.")
-    ] = None,
+    header: HeaderOption = None,
+    body: BodyOption = None,
     policy: PolicyOption = None,
     routes: RoutesOption = None,
     config: ConfigOption = None,
@@ -90,19 +92,29 @@ def can_command(
     address = source_of(circumstances)
     routed = None
     if what in METHODS:
-        routed = _route(what, where, organization, body, routes=routes, config=config)
+        routed = route_request(
+            find_routes(routes, config).table,
+            what,
+            where,
+            organization,
+            headers=parse_headers(header),
+            body=None if body is None else body.encode(),
+        )
         queries = tuple(Query(credential, ask.authority, ask.target, address, approved) for ask in routed.asks)
     else:
         authority, reaches_below = _authority_of(what)
         target = parse_target(organization, where, subtree=subtree or reaches_below)
         queries = (Query(credential, authority, target, address, approved),)
-    answered = answer(snapshot, Asked(None, queries, now, None if routed is None else routed.settled))
+    settled = None if routed is None else routed.settled
+    if settled is None:
+        settled = refusal_of(snapshot, credential, address, now)
+    answered = answer(snapshot, Asked(None, queries, now, settled))
     found = snapshot.organizations.get(organization)
     verdict = _Verdict(
         credential,
         queries,
         answered,
-        [explain(snapshot, query, now) for query in queries],
+        [] if settled is not None else [explain(snapshot, query, now) for query in queries],
         cite(None if found is None else found.document, answered.decision.because),
         routed,
     )
@@ -126,16 +138,9 @@ def _authority_of(text: str) -> tuple[Authority, bool]:
     raise UsageError(f"`{text}` is no authority, primitive or method; {hint}")
 
 
-def _route(
-    method: str, path: str, org: str, body: str | None, *, routes: Path | None, config: Path | None
-) -> RoutedRequest:
-    table = find_routes(routes, config).table
-    return route_request(table, method, path, org, body=None if body is None else body.encode())
-
-
 @hot_value
 class _Verdict:
-    """The answer and what is said about it; *explanations* stand beside *queries*."""
+    """The answer and what is said about it; *explanations* stand beside *queries*, if the policy was asked at all."""
 
     credential: VerifiedCredential
     queries: tuple[Query, ...]
@@ -189,10 +194,10 @@ def _show(verdict: _Verdict) -> None:
     say(f"{coloured(decision.outcome, colour)}  {decision.reason}")
     if verdict.routed is not None:
         say(f"route   {printable(verdict.route or 'none')}")
-    for query, explanation in zip(verdict.queries, verdict.explanations, strict=True):
+    for query, explanation in zip_longest(verdict.queries, verdict.explanations):
         below = " and everything below" if query.target.subtree else ""
         say(printable(f"asked   {query.authority} on {query.target.text}{below} in {query.target.org}"))
-        for step in explanation.steps:
+        for step in explanation.steps if explanation is not None else ():
             say(printable(f"  {step.step}  {step.check}: {step.text}"))
     if verdict.entries:
         say("because")

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from sidegate.cli.arguments import ConfigOption, OutputOption, RoutesOption
+from sidegate.cli.arguments import BodyOption, ConfigOption, HeaderOption, OutputOption, RoutesOption, parse_headers
 from sidegate.cli.exit_codes import ExitCode
 from sidegate.cli.local import find_routes
 from sidegate.cli.output import Format, complain, printable, say, show_json, show_table
@@ -76,19 +76,16 @@ def match_command(
     org: Annotated[
         str, typer.Option("--org", metavar="ORG", help="Of the principal, for targets that name none.")
     ] = "ORG",
-    header: Annotated[
-        list[str] | None, typer.Option("--header", "-H", metavar="NAME:VALUE", help="For routes that read one.")
-    ] = None,
-    body: Annotated[str | None, typer.Option("--body", metavar="JSON", help="For routes that read it.")] = None,
+    header: HeaderOption = None,
+    body: BodyOption = None,
     routes: RoutesOption = None,
     config: ConfigOption = None,
     output: OutputOption = Format.TABLE,
 ) -> int:
     """Show which route a request matches and what it asks for. Exit code 1 if it would be refused before a decision."""
     loaded = find_routes(routes, config)
-    headers = {name.strip(): text.strip() for name, _, text in (one.partition(":") for one in header or ())}
     routed = route_request(
-        loaded.table, method, path, org, headers=headers, body=None if body is None else body.encode()
+        loaded.table, method, path, org, headers=parse_headers(header), body=None if body is None else body.encode()
     )
     position = None if routed.route is None else loaded.positions.get(routed.route.id)
     if output is Format.JSON:
