@@ -23,7 +23,7 @@ _SHOWN: Final = 60
 class Written(BaseModel):
     """Base of everything that is written in a file: immutable, and a key that nobody knows is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False, arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
 class Places(Protocol):
