@@ -76,6 +76,7 @@ class _Look:
         return (*self.problems, *(problem for file in self.files.values() for problem in file.problems))
 
 
+_NANOS_PER_MILLI: Final = 1_000_000
 _NO_FILE: Final = _File()
 _GONE: Final = (0, 0, 0, 0)
 _NOTHING: Final = _Look({}, (), is_changed=False, failed=())
@@ -193,7 +194,11 @@ class PolicyDirectory:
             return _File(None, known.snapshot, (Problem(place, "file", what, "make it readable, or remove it"),))
         try:
             document = read_policy(content, str(path)).document
-            revision = self._holder.current.revision + 1
+            # Of the content, not of this process: the same on every worker and after a restart, so that a record's
+            # revision names one policy. Never back, also when an older file is put in the place of a newer.
+            revision = signature[0] // _NANOS_PER_MILLI
+            if known.snapshot is not None:
+                revision = max(revision, known.snapshot.revision + 1)
             return _File(signature, compile_document(document, revision, **self._compile_options))
         except PolicyError as exc:
             return _File(signature, known.snapshot, exc.problems)
@@ -203,7 +208,8 @@ class PolicyDirectory:
         now = self._clock.now()
         if look.is_changed:
             organizations = [file.snapshot for file in look.files.values() if file.snapshot is not None]
-            snapshot = Snapshot(self._holder.current.revision + 1, organizations)
+            revision = max([self._holder.current.revision + 1, *(one.revision for one in organizations)])
+            snapshot = Snapshot(revision, organizations)
             self._holder.swap(snapshot, now)
             # What was built stays for long and holds no cycles: collections need not walk over it.
             gc.freeze()

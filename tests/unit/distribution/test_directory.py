@@ -41,7 +41,7 @@ class Watched:
         path = self.folder / f"{name}.yaml"
         path.write_text(f"organization: {name}\n{text}")
         self._written += 1
-        os.utime(path, ns=(self._written, self._written))
+        os.utime(path, ns=(self._written * 1_000_000, self._written * 1_000_000))
 
     async def settle(self) -> None:
         """Look twice: a change is taken when it was the same at the look before."""
