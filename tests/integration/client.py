@@ -91,6 +91,10 @@ class Client:
             return held
         return self._socket.recv(size)
 
+    def unread(self, data: bytes) -> None:
+        """Put back what was read."""
+        self._held = data + self._held
+
     def read_response(self, method: str = "GET") -> Response:
         """Read one final response; interim ones are left out."""
         while True:

@@ -34,7 +34,7 @@ ROUTES = """\
   target: {path: {from: body.json, pointer: /pattern, pattern: glob}, subtree: true}
 - get: /v1/orgs/{org}/live
   authority: read
-  target: {section: /projects}
+  target: {section: /live}
 - get: /healthz
   public: true
 """
@@ -242,13 +242,16 @@ class Sidecar:
         except OSError as error:
             return AdminAnswer(0, str(error))
 
-    def metric(self, sample: str) -> float:
-        """Return the value of one sample, e.g. ``sidegate_connections`` or ``…_total{reason="x"}``; 0 if absent."""
+    def metric(self, name: str, **labels: str) -> float:
+        """Return the sum of all samples called *name* that carry *labels*."""
+        wanted = {f'{label}="{text}"' for label, text in labels.items()}
+        total = 0.0
         for line in self.ask_admin("/metrics").text.splitlines():
-            name, _, number = line.rpartition(" ")
-            if name == sample:
-                return float(number)
-        return 0.0
+            sample, _, number = line.rpartition(" ")
+            found, _, carried = sample.removesuffix("}").partition("{")
+            if found == name and wanted <= set(carried.split(",")):
+                total += float(number)
+        return total
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command of `sidegate` in the same folder."""

@@ -199,7 +199,7 @@ def test_upstream_away(make_sidecar: MakeSidecar) -> None:
 
 
 def test_two_workers(make_sidecar: MakeSidecar) -> None:
-    """Workers share the port and each keeps a chain of its own; a worker that dies is replaced."""
+    """Workers share the port, each keeps a chain of its own, and their numbers are shown as one sidecar's."""
     sidecar = make_sidecar(settings={"workers": 2}).start(workers=2)
 
     def names() -> set[str]:
@@ -210,7 +210,7 @@ def test_two_workers(make_sidecar: MakeSidecar) -> None:
     total = len(sidecar.decisions())
 
     def counted() -> float:
-        return sidecar.metric('sidegate_decisions_total{outcome="allow",reason="granted",authority="read"}')
+        return sidecar.metric("sidegate_decisions_total", reason="granted")
 
     eventually(lambda: counted() == total, "the numbers of both workers are added up")
     assert sidecar.stop() == 0

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import Empty, Queue
 
@@ -92,7 +92,7 @@ class Conversation:
             return None
         probe = Received(head, b"")
         if probe.values("Transfer-Encoding"):
-            body = self._read_chunks()
+            body = b"".join(self.iterate_chunks())
         else:
             (length,) = probe.values("Content-Length") or ["0"]
             body = self.read_exactly(int(length))
@@ -127,15 +127,13 @@ class Conversation:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
         self._socket.close()
 
-    def _read_chunks(self) -> bytes:
-        body = b""
-        while True:
-            size = int(self._read_line(), 16)
+    def iterate_chunks(self) -> Iterator[bytes]:
+        """Read a chunked body, chunk by chunk."""
+        while size := int(self._read_line(), 16):
             piece = self.read_exactly(size)
             assert self._read_line() == b"", "the proxy wrote a malformed chunk"
-            body += piece
-            if size == 0:
-                return body
+            yield piece
+        assert self._read_line() == b"", "the proxy wrote trailers"
 
     def _read_line(self) -> bytes:
         line = b""
