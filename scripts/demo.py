@@ -275,7 +275,7 @@ class Demo:
             raise DemoError(f"`sidegate audit tail` ended with {tail.returncode}")
         finally:
             if tail.poll() is None:
-                tail.send_signal(signal.SIGINT)
+                tail.terminate()
                 tail.wait(STOP_S)
 
     def stop(self) -> None:
@@ -315,8 +315,9 @@ def _answers(url: str) -> bool:
 
 def main() -> int:
     """Run until Ctrl-C."""
-    # SIGTERM as Ctrl-C: whoever runs this under a supervisor gets an end in order as well.
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    # Both end it in order, also where a shell that started it in the background has Ctrl-C ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         demo = Demo(Path(os.environ.get("DEMO") or ROOT / "var" / "demo").resolve())  # noqa: TID251 - as above
         demo.prepare()
