@@ -1,4 +1,3 @@
-
 """Errors are said in the words of the file."""
 
 from enum import StrEnum

@@ -1,4 +1,3 @@
-
 """Sockets, files and services are read from their written form, or refused with what to write."""
 
 from pathlib import Path
