@@ -103,7 +103,7 @@ def run(arguments: Sequence[str]) -> int:
             complain("".join(traceback.format_exception(error)).rstrip())
             complain(f"{PROGRAM}: this is a bug in sidegate; please report it with the lines above")
         else:
-            complain(f"{PROGRAM}: {printable(str(error))}")
+            complain("\n".join(printable(line) for line in f"{PROGRAM}: {error}".splitlines()))
         return code
     return answer if isinstance(answer, int) else ExitCode.OK
 

@@ -135,6 +135,7 @@ def sidegate(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     def call(*arguments: object, stdin: bytes | str = b"") -> Finished:
         given = stdin.encode() if isinstance(stdin, str) else stdin
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+        capfd.readouterr()  # what the preparations said
         code = run([str(argument) for argument in arguments])
         sys.stdout.flush()
         out, err = capfd.readouterr()
