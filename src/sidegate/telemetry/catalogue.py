@@ -4,6 +4,7 @@ from enum import StrEnum
 from itertools import product
 from typing import Final
 
+from sidegate.core.anomaly.watch import AnomalyKind
 from sidegate.core.model.authority import Authority
 from sidegate.core.model.decision import Outcome, Reason
 from sidegate.core.model.value import value
@@ -70,14 +71,6 @@ class AuditDrop(StrEnum):
     WRITE_FAILED = "write_failed"  # the disk refused it; its request was refused
     OLDEST_DROPPED = "oldest_dropped"  # removed to make room, `on_full: drop_oldest`
     TORN_LINE = "torn_line"  # cut off behind the last whole record after a crash; nobody had been answered
-
-
-class AnomalyKind(StrEnum):
-    """What is unusual about a machine identity (spec 3.4)."""
-
-    RATE = "rate"
-    NETWORK = "network"
-    DENIALS = "denials"
 
 
 VERIFIED: Final = "verified"
@@ -271,6 +264,11 @@ REDIS_UP: Final = Metric(
     "Whether Redis answers: 1 or 0; only where a Redis is configured.",
     across=Across.MIN,
 )
+KEY_EXPIRY_WARNINGS: Final = Metric(
+    "sidegate_key_expiry_warnings_total",
+    MetricKind.COUNTER,
+    "Requests with an API key that expires within 30 days.",
+)
 PROCESS_CPU_SECONDS: Final = Metric(
     "process_cpu_seconds_total",
     MetricKind.COUNTER,
@@ -300,6 +298,8 @@ METRICS: Final = (
     ANOMALIES,
     LOOP_LAG_SECONDS,
     REDIS_UP,
+    KEY_EXPIRY_WARNINGS,
     PROCESS_CPU_SECONDS,
 )
-"""In the order of spec 6.7, which is also that of the exposition. The rest of `process_*` is read from /proc."""
+"""In the order of spec 6.7, which is also that of the exposition, then what spec 3.2 asks for. The rest of `process_*`
+is read from /proc."""

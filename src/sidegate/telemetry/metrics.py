@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from sidegate.core.anomaly.watch import AnomalyKind
 from sidegate.core.model.authority import Authority
 from sidegate.core.model.decision import Outcome, Reason
 from sidegate.telemetry import catalogue
@@ -107,6 +108,13 @@ UPSTREAM_FAILURE_CELL: Final[dict[UpstreamFailure, int]] = {
 AUDIT_DROP_CELL: Final[dict[AuditDrop, int]] = {
     cause: place_of(catalogue.AUDIT_DROPPED) + place for place, cause in enumerate(AuditDrop)
 }
+
+ANOMALY_CELL: Final[dict[AnomalyKind, int]] = {
+    kind: place_of(catalogue.ANOMALIES) + place for place, kind in enumerate(AnomalyKind)
+}
+
+KEY_EXPIRY_WARNINGS: Final = place_of(catalogue.KEY_EXPIRY_WARNINGS)
+"""Cell of `sidegate_key_expiry_warnings_total`."""
 
 _CREDENTIAL_OUTCOMES: Final = 1 + len(catalogue.CREDENTIAL_REASONS)
 

@@ -1,0 +1,1 @@
+"""What is unusual about a machine identity (spec 3.4): bounded state tables and their arithmetic."""
