@@ -1,0 +1,1 @@
+"""The only door to Redis: standalone, Sentinel and Cluster alike (spec 5.1)."""
