@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import orjson
+import yaml
 from aiohttp import web
-from ruamel.yaml import YAML
 
 from examples.datastore.branches import Branches
 from examples.datastore.disk import Disk
@@ -55,7 +55,7 @@ async def check_health(_: web.Request) -> web.StreamResponse:
 
 def load_openapi() -> dict[str, Any]:
     """Read the service's own description."""
-    document: dict[str, Any] = YAML(typ="safe").load(OPENAPI_FILE)
+    document: dict[str, Any] = yaml.safe_load(OPENAPI_FILE.read_text(encoding="utf-8"))
     return document
 
 

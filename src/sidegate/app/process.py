@@ -140,6 +140,7 @@ class Process:
             catalogue.AUDIT_OLDEST_UNSHIPPED_SECONDS, lambda: int(trail.oldest_unshipped_seconds * _NANOS_PER_SECOND)
         )
         metrics.watch(catalogue.SNAPSHOT_LOAD_FAILURES, lambda: self._failures.count)
+        metrics.watch(catalogue.SNAPSHOT_REVISION_LAG, lambda: int(bool(policies.problems)))
         metrics.watch(catalogue.SNAPSHOT_AGE_SECONDS, self._policy_age_ns)
         metrics.watch(
             catalogue.SUBJECTS_CACHED,

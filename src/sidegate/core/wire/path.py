@@ -76,6 +76,11 @@ def _decode_segment(part: bytes, encoded: set[str]) -> str:
             raise _ambiguous("a path segment holds a control character or one of \\ ? #; choose another name")
         if char in ENCODED_CLASSES:
             encoded.add(ENCODED_CLASSES[char])
+    if "/" in segment and not {"", ".", ".."}.isdisjoint(segment.split("/")):
+        # Also where a route allows the slash: no upstream is known to keep `a/../b` as one name.
+        raise _ambiguous(
+            "a path segment holds encoded slashes around a dot segment or nothing; write the resolved path"
+        )
     return segment
 
 

@@ -62,6 +62,8 @@ def test_canonical(raw: bytes, text: bytes, segments: tuple[str, ...], encoded: 
         pytest.param(b"/%c2%85", id="c1-control"),
         pytest.param(b"/a\\b", id="backslash"),
         pytest.param(b"/a%5Cb", id="encoded-backslash"),
+        pytest.param(b"/a%2F..%2Fb", id="dot-dot-between-encoded-slashes"),
+        pytest.param(b"/a%2F", id="nothing-behind-an-encoded-slash"),
         pytest.param(b"/a%3Fb", id="encoded-question-mark"),
         pytest.param(b"/a%23b", id="encoded-hash"),
         pytest.param(b"/%ff", id="not-utf-8"),
@@ -119,6 +121,8 @@ def _read_slowly(raw: bytes) -> tuple[bytes, tuple[str, ...], frozenset[str]] | 
         if segment != unicodedata.normalize("NFC", segment) or segment in (".", ".."):
             return None
         if any(c in "\\?#" or ord(c) < 0x20 or 0x7F <= ord(c) <= 0x9F for c in segment):
+            return None
+        if "/" in segment and any(part in {"", ".", ".."} for part in segment.split("/")):
             return None
         segments.append(segment)
     text = "/" + "/".join(
