@@ -1,7 +1,6 @@
 """The client's side of the data path: finds heads in the stream and serves one request after the other."""
 
 import asyncio
-import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
@@ -9,7 +8,8 @@ from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import WireError
 from sidegate.core.model.principal import Address
 from sidegate.core.wire.block import HeaderBlock
-from sidegate.proxy.exchange import Exchange
+from sidegate.core.wire.fields import has_stray_line_end
+from sidegate.proxy.exchange import STRAY_LINE_END, Exchange
 from sidegate.proxy.forwarding import Origin, origin_of
 from sidegate.proxy.upstream import WRITE_HIGH_WATER
 
@@ -22,8 +22,6 @@ LINGER_BYTES: Final = 256 * 1024
 
 _NEVER: Final = float("inf")
 _HEAD_END: Final = b"\r\n\r\n"
-# A CR or LF that cannot be half of a line end. A CR at the very end may still get its LF.
-_STRAY = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 
 
 class BodySink(Protocol):
@@ -221,8 +219,8 @@ class ClientConnection(asyncio.Protocol):
     def _wait_for_head(self, data: bytes, limit: int) -> None:
         """Keep the beginning of a head, unless it can never become a good one."""
         # Two bytes back: the CR of a line end may have come before its LF.
-        if _STRAY.search(data, max(0, self._scanned - 2), limit) is not None:
-            self._refuse(WireError(400, Reason.MALFORMED_REQUEST, "a line of the request head does not end in CRLF"))
+        if has_stray_line_end(data, max(0, self._scanned - 2), limit):
+            self._refuse(WireError(400, Reason.MALFORMED_REQUEST, STRAY_LINE_END))
         elif len(data) > limit:
             detail = f"the request head is longer than {limit} bytes"
             self._refuse(WireError(431, Reason.HEAD_TOO_LARGE, detail))

@@ -16,7 +16,7 @@ from sidegate.core.routing.table import Match
 from sidegate.core.trail.json_text import NULL, json_text
 from sidegate.core.trail.record import Fragment, encode_decision
 from sidegate.core.wire.block import HeaderBlock
-from sidegate.core.wire.fields import NO_LENGTH
+from sidegate.core.wire.fields import NO_LENGTH, has_stray_line_end
 from sidegate.proxy.body import BodyReader, ChunkedBody, LengthBody
 from sidegate.proxy.collector import Collector
 from sidegate.proxy.forwarding import Origin
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from sidegate.proxy.gateway import Gateway
 
 PUBLIC: Final = Decision(Outcome.ALLOW, Reason.PUBLIC_ROUTE, (), Remedy.NONE)
+
+STRAY_LINE_END: Final = "a line of the request head does not end in CRLF"
 
 _WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -107,7 +109,7 @@ class Exchange:
             self._block = gateway.readings.block(block)
             self._body = self._read_framing(self._line, self._block)
         except WireError as error:
-            self.refuse_unread(error)
+            self.refuse_unread(_first_fault(line, block, error))
             return
         if gateway.cells[IN_FLIGHT] > gateway.limits.in_flight:
             self._refuse(deny(Reason.OVERLOADED))
@@ -123,8 +125,10 @@ class Exchange:
     def _read_framing(self, reading: LineReading, block: HeaderBlock) -> BodyReader | None:
         """Check what the two parts of a head say together, and find the body's framing."""
         line = reading.line
-        if reading.refusal is not None:
-            raise reading.refusal
+        refusal = reading.refusal
+        if refusal is not None:
+            # Anew each time: an exception that is raised again keeps the frames of every time before.
+            raise WireError(refusal.status, refusal.reason, refusal.detail)
         if line.host is not None and line.host.lower() != block.host.lower():
             raise WireError(400, Reason.MALFORMED_REQUEST, "the host of the request target is not that of Host")
         if block.chunked and line.minor == 0:
@@ -344,6 +348,14 @@ class Exchange:
         del now
         self._client.body = None
         self.refuse_unread(WireError(408, Reason.REQUEST_TIMEOUT, "the request body did not arrive in time"))
+
+
+def _first_fault(line: bytes, block: bytes, found: WireError) -> WireError:
+    """Return what a head is refused for: where it comes in pieces, a stray line end is seen before all else."""
+    head = b"%b\r\n%b" % (line, block)
+    if has_stray_line_end(head, 0, len(head)):
+        return WireError(400, Reason.MALFORMED_REQUEST, STRAY_LINE_END)
+    return found
 
 
 def _accept_of(key: bytes) -> bytes:

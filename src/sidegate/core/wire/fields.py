@@ -13,7 +13,15 @@ Fields = list[tuple[bytes, bytes]]
 _GRAMMAR = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*")
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
 
+# A CR or LF that cannot be half of a line end. A CR at the very end may still get its LF.
+_STRAY = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
+
 NO_LENGTH: Final = -1
+
+
+def has_stray_line_end(data: bytes, start: int, end: int) -> bool:
+    """Whether ``data[start:end]`` holds a CR or LF that is no part of a CRLF. A CR right at *end* may still be one."""
+    return _STRAY.search(data, start, end) is not None
 
 
 def split_fields(block: bytes) -> Fields | None:

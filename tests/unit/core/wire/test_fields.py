@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidegate.core.wire.fields import NO_LENGTH, Fields, FramingError, llhttp_agrees, read_framing, split_fields
+from sidegate.core.wire.fields import (
+    NO_LENGTH,
+    Fields,
+    FramingError,
+    has_stray_line_end,
+    llhttp_agrees,
+    read_framing,
+    split_fields,
+)
 
 
 @pytest.mark.parametrize(
@@ -126,3 +134,22 @@ def test_grammar_is_no_wider_than_llhttp(block: bytes) -> None:
     fields = split_fields(block)
     if fields is not None and not any(n.lower() in {b"content-length", b"transfer-encoding"} for n, _ in fields):
         assert llhttp_agrees(httptools.HttpRequestParser, b"GET / HTTP/1.1\r\n" + block + b"\r\n", fields)
+
+
+@pytest.mark.parametrize(
+    ("data", "start", "end", "stray"),
+    [
+        pytest.param(b"a\r\nb\r\n", 0, 6, False, id="none"),
+        pytest.param(b"a\nb", 0, 3, True, id="lf"),
+        pytest.param(b"\na", 0, 2, True, id="lf-first"),
+        pytest.param(b"a\rb", 0, 3, True, id="cr"),
+        pytest.param(b"a\r\r\n", 0, 4, True, id="two-crs"),
+        pytest.param(b"a\r\n\n", 0, 4, True, id="two-lfs"),
+        pytest.param(b"a\r", 0, 2, False, id="cr-at-the-end"),
+        pytest.param(b"a\r\n", 2, 3, False, id="lf-whose-cr-was-before"),
+        pytest.param(b"a\r\nb\n", 0, 4, False, id="lf-behind-the-end"),
+    ],
+)
+def test_has_stray_line_end(data: bytes, start: int, end: int, stray: bool) -> None:
+    """A CR or LF counts unless it is, or may become, half of a CRLF."""
+    assert stray is has_stray_line_end(data, start, end)
