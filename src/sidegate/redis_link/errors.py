@@ -26,12 +26,12 @@ class RedisRefusedError(DependencyError):
 
     Attributes:
         code: First word of the answer, e.g. ``WRONGTYPE``, ``OOM``, ``NOAUTH``, ``READONLY``.
-        why: The whole answer.
+        why: What it said.
     """
 
-    def __init__(self, doing: str, why: str) -> None:
+    def __init__(self, doing: str, why: str, code: str | None = None) -> None:
         super().__init__(Dependency.REDIS, doing, RETRY_AFTER_S)
-        self.code = why.partition(" ")[0]
+        self.code = why.partition(" ")[0] if code is None else code
         self.why = why
 
     def __str__(self) -> str:

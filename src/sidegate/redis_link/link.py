@@ -229,7 +229,7 @@ class Link:
         except ResponseError as error:
             if len(commands) == 1 and not atomic:
                 return [error]
-            raise RedisRefusedError(doing, str(error)) from error
+            raise RedisRefusedError(doing, str(error), error.status_code) from error
         except (RedisError, OSError, TimeoutError) as error:
             # One broken connection does not mean that Redis is away: the watch looks, now.
             self._look.set()
@@ -298,7 +298,7 @@ def pairs(reply: Reply) -> Mapping[bytes, bytes]:
 
 def _require(answer: Answer, doing: str) -> Reply:
     if isinstance(answer, ResponseError):
-        raise RedisRefusedError(doing, str(answer)) from answer
+        raise RedisRefusedError(doing, str(answer), answer.status_code) from answer
     return answer
 
 
