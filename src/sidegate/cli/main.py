@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Final
 
 import typer
+from typer._click import Context  # typer's own copy of click: the type of what is overridden
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -45,7 +46,25 @@ Exit codes:
 `sidegate COMMAND --help` shows what a command takes, with examples.
 """
 
-_root = typer.Typer(name=PROGRAM, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+class _Root(TyperGroup):
+    """The root of all commands."""
+
+    def invoke(self, ctx: Context) -> object:
+        """Call the command; a reader that went away ends it quietly.
+
+        Here and not in :func:`run`: typer ends the process with 1 for it, which would be an answer.
+        """
+        try:
+            answer: object = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            _drop_output()
+            raise typer.Exit(exit_code_of(error)) from None
+        return answer
+
+
+_root = typer.Typer(name=PROGRAM, cls=_Root, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001  (typer calls it with the flag's value)
@@ -83,7 +102,6 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command that *arguments* name and return its exit code. Nothing is raised but for a bug in a test."""
     try:
         answer = build_command().main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False)
-        sys.stdout.flush()
     except typer.TyperException as error:
         complain(f"{PROGRAM}: {_usage_message(error)}")
         return ExitCode.USAGE
@@ -93,9 +111,6 @@ def run(arguments: Sequence[str]) -> int:
         show_problems(error.problems)
         count = len(error.problems)
         complain(f"{PROGRAM}: {count} problem{'s' if count != 1 else ''}; correct what is named above")
-        return exit_code_of(error)
-    except BrokenPipeError as error:
-        _drop_output()
         return exit_code_of(error)
     except Exception as error:  # noqa: BLE001  (the outermost rim: what is no user's doing is shown as the bug it is)
         code = exit_code_of(error)

@@ -4,7 +4,7 @@ import typer
 
 from sidegate.cli.commands import audit_reading, audit_verifying
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()

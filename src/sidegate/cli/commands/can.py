@@ -35,7 +35,7 @@ from sidegate.core.model.value import hot_value
 from sidegate.core.routing.route import METHODS
 from sidegate.telemetry import clock
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _EPILOG: Final = """
 \b

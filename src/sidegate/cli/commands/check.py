@@ -23,7 +23,7 @@ from sidegate.cli.output import (
 from sidegate.config.policy_file import LoadedPolicy
 from sidegate.core.routing.route import Route
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _EPILOG: Final = """
 \b

@@ -10,7 +10,7 @@ from sidegate.cli.local import read_settings
 from sidegate.cli.output import Format, show_json, show_table
 from sidegate.config.settings import masked
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()

@@ -20,7 +20,7 @@ from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.routing.table import RouteTable
 from sidegate.telemetry import clock
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _READ_BYTES: Final = 1 << 20
 _MAX_LINE_BYTES: Final = 1 << 20

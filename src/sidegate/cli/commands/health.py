@@ -7,7 +7,7 @@ import typer
 from sidegate.cli.arguments import ConfigOption
 from sidegate.cli.health import DEFAULT_TIMEOUT_S, main
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _EPILOG: Final = """
 \b

@@ -13,7 +13,7 @@ from sidegate.core.identity.api_key import RANDOM_BYTES
 from sidegate.credentials.minting import DEFAULT_ENV, KeyRequest, mint
 from sidegate.telemetry import clock
 
-app = typer.Typer(rich_markup_mode=None, help="Make API keys.", no_args_is_help=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Make API keys.", no_args_is_help=False)
 
 
 @app.callback()

@@ -4,7 +4,7 @@ import typer
 
 from sidegate.cli.commands import policy_comparing, policy_showing, policy_testing
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()

@@ -14,7 +14,7 @@ from sidegate.config.openapi import import_routes
 from sidegate.core.model.decision import Outcome
 from sidegate.core.model.errors import Position
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()

@@ -10,7 +10,7 @@ from sidegate.cli.inspection import inspect
 from sidegate.cli.local import read_settings
 from sidegate.core.model.errors import ConfigError, PolicyError
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _EPILOG: Final = """
 \b

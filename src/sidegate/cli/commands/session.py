@@ -30,7 +30,7 @@ from sidegate.credentials.state import FollowedState
 from sidegate.credentials.table import SessionRecord
 from sidegate.telemetry import clock
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _PATIENCE: Final = Millis(5_000)
 """How long to wait for a worker's write; nobody else waits for this command."""

@@ -14,7 +14,7 @@ from sidegate.cli.records import group_divergences
 from sidegate.core.trail.filter import RecordFilter, parse_since
 from sidegate.telemetry import clock
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()

@@ -16,7 +16,7 @@ from sidegate.core.model.decision import Outcome
 from sidegate.core.model.target import parse_target
 from sidegate.telemetry import clock
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _EPILOG: Final = """
 \b

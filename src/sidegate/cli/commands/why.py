@@ -24,7 +24,7 @@ from sidegate.core.policy.snapshot import OrganizationSnapshot, Snapshot
 from sidegate.core.trail.record import DecisionRecord
 from sidegate.telemetry import clock
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _EPILOG: Final = """
 \b
