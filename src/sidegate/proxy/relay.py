@@ -131,18 +131,23 @@ class Relay:
     def start(self) -> None:
         """Send the request on an idle connection, or open one."""
         self._client.deadline = self._gateway.deadlines.now + self._gateway.limits.response_timeout_s
-        upstream = self._gateway.pool.take()
+        upstream = self._gateway.pool.take(self._gateway.deadlines.now, is_retriable=self._is_retriable)
         if upstream is not None:
             self.attach(upstream)
         else:
             self._gateway.pool.connect(self)
+
+    @property
+    def _is_retriable(self) -> bool:
+        """Whether the request may be sent twice (RFC 9110 section 9.2.2): a body is gone once it was sent."""
+        return self._forward.body is None and self._forward.method in IDEMPOTENT
 
     # From the pool.
 
     def attach(self, upstream: UpstreamConnection) -> None:
         """See :class:`sidegate.proxy.upstream.Borrower`."""
         if self._over:
-            self._gateway.pool.release(upstream)
+            self._gateway.pool.release(upstream, self._gateway.deadlines.now)
             return
         self._upstream = upstream
         upstream.listener = self
@@ -273,7 +278,7 @@ class Relay:
                 self._cut(Ending.UPSTREAM_CLOSED, Reason.UPSTREAM_INVALID)
         elif self._held or self._interim:
             self._fail(Reason.UPSTREAM_INVALID, "the upstream ended its connection within a response head")
-        elif reused and not self._retried and self._forward.body is None and self._forward.method in IDEMPOTENT:
+        elif reused and not self._retried and self._is_retriable:
             # It may have closed the idle connection just as we wrote: not a byte of an answer came (spec 2.5).
             self._retried = True
             self._gateway.pool.connect(self)
@@ -395,7 +400,7 @@ class Relay:
             else:
                 if self._throttled:
                     upstream.transport.resume_reading()
-                self._gateway.pool.release(upstream)
+                self._gateway.pool.release(upstream, self._gateway.deadlines.now)
         self._let_go().relayed(head, keep=self._keep)
 
     def _spoil(self, detail: str) -> None:

@@ -10,6 +10,8 @@ from sidegate.telemetry.tasks import TaskSet
 
 WRITE_HIGH_WATER: Final = 64 * 1024
 """Bytes held per direction before reading on the other side stops (spec 2.5)."""
+STALE_S: Final = 1.0
+"""Upstreams close idle connections after 2 s (gunicorn) or more; what idled for less is not being closed just now."""
 
 
 @value
@@ -67,7 +69,7 @@ class Listener(Protocol):
 class UpstreamConnection(asyncio.Protocol):
     """One connection to the upstream; serves one request at a time."""
 
-    __slots__ = ("_pool", "fresh", "listener", "open", "transport")
+    __slots__ = ("_pool", "fresh", "idle_since", "listener", "open", "transport")
 
     transport: asyncio.Transport
 
@@ -75,6 +77,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._pool = pool
         self.listener: Listener | None = None
         self.fresh = True
+        self.idle_since = 0.0
         self.open = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -130,10 +133,19 @@ class UpstreamPool:
         # Borrowers for whom a connection is not being opened because the limit is reached, oldest first.
         self._waiting: deque[Borrower] = deque()
 
-    def take(self) -> UpstreamConnection | None:
-        """Return the idle connection used last, if there is one: the others may then time out."""
+    def take(self, now: float, *, is_retriable: bool) -> UpstreamConnection | None:
+        """Return the idle connection used last, if there is one: the others may then time out.
+
+        Args:
+            now: Monotonic seconds.
+            is_retriable: The request may be sent again if the upstream closes the connection just now. One that may
+                not gets a connection only if it was busy a moment ago.
+        """
         while self._idle:
-            upstream = self._idle.pop()
+            upstream = self._idle[-1]
+            if not is_retriable and now - upstream.idle_since > STALE_S:
+                return None
+            self._idle.pop()
             if upstream.open and not upstream.transport.is_closing():
                 upstream.fresh = False
                 return upstream
@@ -143,6 +155,9 @@ class UpstreamPool:
         """Open a connection for *borrower*, or let it wait for one when the limit is reached."""
         if len(self._all) + self._connecting >= self._limit:
             self._waiting.append(borrower)
+            if self._idle:
+                # Too long idle for this request: its place goes to a new connection.
+                self._idle[0].discard()
             return
         self._connecting += 1
         self._tasks.spawn(self._connect(borrower), "upstream_connect")
@@ -152,9 +167,10 @@ class UpstreamPool:
         if borrower in self._waiting:
             self._waiting.remove(borrower)
 
-    def release(self, upstream: UpstreamConnection) -> None:
-        """Take back a connection whose response ended cleanly."""
+    def release(self, upstream: UpstreamConnection, now: float) -> None:
+        """Take back a connection whose response ended cleanly, at *now* in monotonic seconds."""
         upstream.listener = None
+        upstream.idle_since = now
         if self._waiting:
             upstream.fresh = False
             self._waiting.popleft().attach(upstream)
@@ -178,13 +194,12 @@ class UpstreamPool:
         try:
             upstream = await asyncio.wait_for(self._open(), self._connect_timeout_s)
         except (OSError, TimeoutError) as error:
-            borrower.connect_failed(error)
-            if self._waiting and not self._all:
-                # Nobody will release a connection to them; each learns for itself.
-                self._waiting.popleft().connect_failed(error)
-            return
-        finally:
             self._connecting -= 1
+            borrower.connect_failed(error)
+            if self._waiting:
+                self.connect(self._waiting.popleft())
+            return
+        self._connecting -= 1
         self._all.add(upstream)
         borrower.attach(upstream)
 
