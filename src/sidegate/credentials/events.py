@@ -99,7 +99,20 @@ class KeyConsumed:
     at: UnixMillis
 
 
-Event = SessionCreated | SessionSeen | Revoked | KeyConsumed
+@value
+class KeySeen:
+    """An API key was used; recorded once an hour at most, for people.
+
+    Attributes:
+        id: As :func:`key_name` says.
+        at: When.
+    """
+
+    id: str
+    at: UnixMillis
+
+
+Event = SessionCreated | SessionSeen | Revoked | KeyConsumed | KeySeen
 
 
 def key_name(org: str, key_id: str) -> str:
@@ -182,6 +195,8 @@ def _members_of(event: Event) -> dict[str, Any]:
             return {"e": "revoked", "kind": event.kind, "id": event.id, "at": event.at}
         case KeyConsumed():
             return {"e": "key_consumed", "id": event.id, "at": event.at}
+        case KeySeen():
+            return {"e": "key_seen", "id": event.id, "at": event.at}
         case _:
             assert_never(event)
 
@@ -211,5 +226,7 @@ def _event_of(members: dict[str, Any]) -> Event:
             return Revoked(RevokedKind(members["kind"]), members["id"], members["at"])
         case "key_consumed":
             return KeyConsumed(members["id"], members["at"])
+        case "key_seen":
+            return KeySeen(members["id"], members["at"])
         case other:
             raise ValueError(f"unknown event {other!r}")

@@ -10,7 +10,7 @@ from sidegate.core.model.target import require_name
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.model.value import value
 from sidegate.credentials.events import Revoked, RevokedKind, SessionCreated
-from sidegate.credentials.ports import SharedState
+from sidegate.credentials.ports import Registry
 from sidegate.credentials.table import SessionRecord
 
 SESSION_BYTES: Final = 32
@@ -48,11 +48,11 @@ def digest_session(cookie: bytes) -> str | None:
     return sha256(cookie).hexdigest()
 
 
-def create_session(state: SharedState, new: NewSession, random_bytes: bytes, now: UnixMillis) -> bytes:
+def create_session(registry: Registry, new: NewSession, random_bytes: bytes, now: UnixMillis) -> bytes:
     """Create a session.
 
     Args:
-        state: Where it is recorded.
+        registry: Where it is recorded.
         new: Whose it is.
         random_bytes: 32 bytes from the system's random source.
         now: Wall clock.
@@ -75,7 +75,7 @@ def create_session(state: SharedState, new: NewSession, random_bytes: bytes, now
     if new.limits.idle <= 0 or new.limits.absolute <= 0:
         raise ValueError("a session's limits must be at least 1 ms; it would be over at once")
     cookie = encode_base64url(random_bytes)
-    state.create_session(
+    registry.create_session(
         SessionCreated(
             sha256(cookie).hexdigest(),
             new.account,
@@ -89,44 +89,35 @@ def create_session(state: SharedState, new: NewSession, random_bytes: bytes, now
     return cookie
 
 
-def list_sessions(state: SharedState, account: str | None = None, org: str | None = None) -> tuple[SessionRecord, ...]:
+def list_sessions(registry: Registry, account: str | None = None, org: str | None = None) -> tuple[SessionRecord, ...]:
     """Return the remembered sessions, signed and opaque, of *account* and *org* where given, oldest first.
 
-    Also those that are over; :func:`judge_session` and :meth:`SharedState.refusal_of` tell.
+    Also those that are over; :func:`judge_session` and :meth:`Registry.refusal_of` tell.
     """
-    return tuple(
-        sorted(
-            (
-                record
-                for record in state.list_sessions()
-                if account in {None, record.account} and org in {None, record.org}
-            ),
-            key=lambda record: (record.started, record.id),
-        )
-    )
+    return tuple(sorted(registry.list_sessions(account, org), key=lambda record: (record.started, record.id)))
 
 
-def revoke_session(state: SharedState, session_id: str, now: UnixMillis) -> None:
+def revoke_session(registry: Registry, session_id: str, now: UnixMillis) -> None:
     """End a session for good, whether it is remembered or not: its token may be seen later.
 
     Raises:
         ValueError: *session_id* cannot be one.
         DependencyError: It could not be recorded.
     """
-    _revoke(state, RevokedKind.SESSION, session_id, now)
+    _revoke(registry, RevokedKind.SESSION, session_id, now)
 
 
-def revoke_account(state: SharedState, account: str, now: UnixMillis) -> None:
+def revoke_account(registry: Registry, account: str, now: UnixMillis) -> None:
     """End every session of *account* that was issued until *now*: password change, suspension, leaver.
 
     Raises:
         ValueError: *account* cannot be one.
         DependencyError: It could not be recorded.
     """
-    _revoke(state, RevokedKind.ACCOUNT, account, now)
+    _revoke(registry, RevokedKind.ACCOUNT, account, now)
 
 
-def _revoke(state: SharedState, kind: RevokedKind, revoked_id: str, now: UnixMillis) -> None:
+def _revoke(registry: Registry, kind: RevokedKind, revoked_id: str, now: UnixMillis) -> None:
     if not is_safe_id(revoked_id.partition(":")[2] if kind is RevokedKind.ACCOUNT else revoked_id):
         raise ValueError(f"`{revoked_id}` cannot be the id of a {kind}; take it as `session list` shows it")
-    state.revoke(Revoked(kind, revoked_id, now))
+    registry.revoke(Revoked(kind, revoked_id, now))

@@ -1,16 +1,44 @@
 """What the verifier leans on. The embedded state implements it; a store over the network can."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from enum import StrEnum
-from typing import Protocol
+from enum import Enum, StrEnum, auto
+from typing import Final, Protocol
 
 from sidegate.core.identity.jwk import KeySet
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.principal import VerifiedCredential
 from sidegate.core.model.units import Millis, UnixMillis
-from sidegate.credentials.events import Event, Revoked, SessionCreated, SessionSeen
+from sidegate.core.model.value import hot_value
+from sidegate.credentials.events import Event, KeySeen, Revoked, RevokedKind, SessionCreated, SessionSeen
 from sidegate.credentials.table import OnRevoked, SessionRecord
+
+Fact = tuple[RevokedKind, str]
+"""Something that may be invalidated, by its kind and id: what a credential rests on."""
+
+OnFetched = Callable[[bool], None]
+"""Told once whether facts could be had."""
+
+OnConsumed = Callable[[Reason | None], None]
+"""Told once whether the use of a key was recorded (None), or why the request is refused."""
+
+
+@hot_value
+class Missing:
+    """An answer has to wait: these *facts* are not known here yet, but can be fetched."""
+
+    facts: tuple[Fact, ...]
+
+
+class Pending(Enum):
+    """An answer that will be told later."""
+
+    PENDING = auto()
+
+
+AT_ONCE: Final = Millis(0)
+
+PENDING: Final = Pending.PENDING
 
 
 class SharedState(Protocol):
@@ -24,25 +52,53 @@ class SharedState(Protocol):
     def failure(self) -> str | None:
         """Why the state cannot be relied on at present, and what to do; None when it can."""
 
+    def missing(self, facts: Sequence[Fact]) -> tuple[Fact, ...]:
+        """Return those of *facts* about which nothing is known here yet; empty where everything is followed."""
+
+    def fetch(self, facts: Sequence[Fact], on_fetched: OnFetched) -> None:
+        """Get *facts* from where they are kept. Returns at once; *on_fetched* is told on the event loop, never from
+        within the call. Whoever waits sets a deadline of their own."""
+
+    def is_outdated(self, record: SessionRecord, idle: Millis) -> bool:
+        """Whether others may have recorded activity of a session that looks idle here. Its fact is then missing until
+        it is fetched again."""
+
     def find_session(self, session_id: str) -> SessionRecord | None:
         """Return what is known of a session. The record goes on being updated in place."""
 
     def refusal_of(self, credential: VerifiedCredential, started: UnixMillis) -> Reason | None:
-        """Return why *credential* is invalidated, None if it is not."""
+        """Return why *credential* is invalidated, None if it is not. Nothing it rests on may be missing."""
 
-    def record_activity(self, seen: SessionSeen) -> SessionRecord:
-        """Record that a session was used; others learn it within a poll. Never fails: what cannot be written is
-        kept for the next poll."""
+    def record_activity(self, seen: SessionSeen, due: Millis = AT_ONCE) -> SessionRecord:
+        """Record that a session was used, for all workers. Never fails: what cannot be written is kept for later.
 
-    def consume_key(self, credential: VerifiedCredential, now: UnixMillis) -> Reason | None:
+        Args:
+            seen: The use.
+            due: Another's record that is younger than this stands for this one too.
+        """
+
+    def record_key_use(self, seen: KeySeen) -> None:
+        """Record that a key was used, for people; it may get lost. Never fails."""
+
+    def consume_key(
+        self, credential: VerifiedCredential, now: UnixMillis, on_consumed: OnConsumed
+    ) -> Reason | Pending | None:
         """Use a single-use key up: of any number of callers on all workers exactly one gets None, for good.
 
         Returns:
-            None, ``key_consumed`` or ``key_revoked``.
+            None, ``key_consumed`` or ``key_revoked``; PENDING when *on_consumed* will be told one of these, or
+            ``policy_unavailable``, within the deadline of whatever keeps them.
 
         Raises:
             DependencyError: It could not be recorded; nothing may be forwarded.
         """
+
+    def subscribe(self, on_revoked: OnRevoked) -> Callable[[], None]:
+        """Tell *on_revoked* about each revocation from now on, whoever made it; the answer ends it."""
+
+
+class Registry(Protocol):
+    """Sessions and revocations as those see them who administer them; calls wait until it is done."""
 
     def create_session(self, created: SessionCreated) -> None:
         """Record an opaque session.
@@ -58,11 +114,29 @@ class SharedState(Protocol):
             DependencyError: It could not be recorded.
         """
 
-    def list_sessions(self) -> Sequence[SessionRecord]:
-        """Return every session that is remembered, also those that are over."""
+    def list_sessions(self, account: str | None = None, org: str | None = None) -> Sequence[SessionRecord]:
+        """Return the sessions that are remembered, of *account* and *org* where given, also those that are over.
 
-    def subscribe(self, on_revoked: OnRevoked) -> Callable[[], None]:
-        """Tell *on_revoked* about each revocation from now on, whoever made it; the answer ends it."""
+        Raises:
+            DependencyError: They cannot be read.
+        """
+
+    def refusal_of(self, credential: VerifiedCredential, started: UnixMillis) -> Reason | None:
+        """Return why *credential* is invalidated, None if it is not.
+
+        Raises:
+            DependencyError: It cannot be told.
+        """
+
+    def key_uses(self, org: str) -> Mapping[str, UnixMillis]:
+        """Return when keys of *org* were last used, by key id, as far as was recorded.
+
+        Raises:
+            DependencyError: It cannot be told.
+        """
+
+    def close(self) -> None:
+        """Let go of everything."""
 
 
 class Durability(StrEnum):

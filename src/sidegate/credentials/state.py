@@ -1,20 +1,18 @@
-"""The shared state over an event log: the embedded form of :class:`SharedState`."""
+"""The shared state over an event log: the embedded form of :class:`SharedState` and :class:`Registry`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from sidegate.core.model.decision import Reason
-from sidegate.core.model.errors import DependencyError, IntegrityError
+from sidegate.core.model.errors import DependencyError, IntegrityError, InvariantError
 from sidegate.core.model.principal import VerifiedCredential
 from sidegate.core.model.units import Millis, UnixMillis
-from sidegate.credentials.events import Event, KeyConsumed, Revoked, SessionCreated, SessionSeen, key_name
-from sidegate.credentials.ports import Durability, EventLog
+from sidegate.credentials.events import Event, KeyConsumed, KeySeen, Revoked, SessionCreated, SessionSeen, key_name
+from sidegate.credentials.ports import AT_ONCE, Durability, EventLog, Fact, OnConsumed, OnFetched
 from sidegate.credentials.table import OnRevoked, SessionRecord, StateTable
 
 MAX_PENDING: Final = 100_000
 """Sessions whose activity waits to be written; above it, activity is not recorded, and so not counted."""
-
-_AT_ONCE: Final = Millis(0)
 
 
 class FollowedState:
@@ -33,7 +31,7 @@ class FollowedState:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._table = StateTable()
-        self._pending: dict[str, SessionSeen] = {}
+        self._pending: dict[str, SessionSeen | KeySeen] = {}
         self.failure: str | None = None
         # A plain attribute: it is read for every request, and a property costs three times as much.
         self.version = 0
@@ -47,16 +45,41 @@ class FollowedState:
         """Return why *credential* is invalidated, None if it is not."""
         return self._table.refusal_of(credential, started)
 
-    def list_sessions(self) -> Sequence[SessionRecord]:
-        """Return every session that is remembered."""
-        return tuple(self._table.sessions.values())
+    def missing(self, facts: Sequence[Fact]) -> tuple[Fact, ...]:
+        """Return nothing: everything is followed."""
+        del facts
+        return ()
+
+    def fetch(self, facts: Sequence[Fact], on_fetched: OnFetched) -> None:
+        """Not called: nothing is ever missing."""
+        del facts, on_fetched
+        raise InvariantError("facts were fetched of a state that follows everything")
+
+    def is_outdated(self, record: SessionRecord, idle: Millis) -> bool:
+        """Return False: activity of others is followed."""
+        del record, idle
+        return False
+
+    def list_sessions(self, account: str | None = None, org: str | None = None) -> Sequence[SessionRecord]:
+        """Return every session that is remembered, of *account* and *org* where given."""
+        return tuple(
+            record
+            for record in self._table.sessions.values()
+            if account in {None, record.account} and org in {None, record.org}
+        )
+
+    def key_uses(self, org: str) -> Mapping[str, UnixMillis]:
+        """Return when keys of *org* were last used, by key id."""
+        prefix = key_name(org, "")
+        return {name.removeprefix(prefix): at for name, at in self._table.keys_seen.items() if name.startswith(prefix)}
 
     def subscribe(self, on_revoked: OnRevoked) -> Callable[[], None]:
         """Tell *on_revoked* about each revocation from now on; the answer ends it."""
         return self._table.subscribe(on_revoked)
 
-    def record_activity(self, seen: SessionSeen) -> SessionRecord:
+    def record_activity(self, seen: SessionSeen, due: Millis = AT_ONCE) -> SessionRecord:
         """Record that a session was used: here at once, for the others with the next :meth:`poll`."""
+        del due  # whoever calls knows what others recorded
         known = self._table.sessions.get(seen.id)
         if len(self._pending) < MAX_PENDING or known is None:
             self._pending[seen.id] = seen
@@ -64,8 +87,19 @@ class FollowedState:
             known = self._table.sessions[seen.id]
         return known
 
-    def consume_key(self, credential: VerifiedCredential, now: UnixMillis) -> Reason | None:
-        """Use a single-use key up; exactly one caller on all workers gets None."""
+    def record_key_use(self, seen: KeySeen) -> None:
+        """Record that a key was used: for others with the next :meth:`poll`."""
+        if len(self._pending) < MAX_PENDING:
+            # No session id has a space in it.
+            self._pending[f"key {seen.id}"] = seen
+            self._apply(seen)
+
+    def consume_key(
+        self, credential: VerifiedCredential, now: UnixMillis, on_consumed: OnConsumed | None = None
+    ) -> Reason | None:
+        """Use a single-use key up; exactly one caller on all workers gets None. Blocks for a write and a sync, and
+        never answers later."""
+        del on_consumed
         with self._log.exclusively():
             # Under the lock, so that whatever another worker wrote is seen: this is what makes it exactly one.
             self._catch_up()
@@ -126,7 +160,7 @@ class FollowedState:
     def _flush(self) -> None:
         try:
             # Not waiting: this runs on the event loop every few milliseconds, and activity can wait.
-            with self._log.exclusively(_AT_ONCE):
+            with self._log.exclusively(AT_ONCE):
                 self._catch_up()
                 self._log.append(tuple(self._pending.values()), Durability.PROCESS)
         except DependencyError:

@@ -8,7 +8,16 @@ from sidegate.core.identity.session import SessionLimits, SessionState
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.principal import CredentialKind, VerifiedCredential
 from sidegate.core.model.units import Millis, UnixMillis
-from sidegate.credentials.events import Event, KeyConsumed, Revoked, RevokedKind, SessionCreated, SessionSeen, key_name
+from sidegate.credentials.events import (
+    Event,
+    KeyConsumed,
+    KeySeen,
+    Revoked,
+    RevokedKind,
+    SessionCreated,
+    SessionSeen,
+    key_name,
+)
 
 _DAY: Final = 24 * 60 * 60 * 1000
 
@@ -19,6 +28,9 @@ its being used here makes it look new; identity providers end sessions after 7 d
 REVOCATION_RETENTION: Final = Millis(400 * _DAY)
 """How long a revoked session or link is remembered: longer than the year that anything lives. Accounts, organizations
 and keys are few, and theirs are kept."""
+
+KEY_USE_RETENTION: Final = REVOCATION_RETENTION
+"""How long it is remembered when a key was last used."""
 
 _NEVER: Final = UnixMillis(-1)
 
@@ -39,6 +51,7 @@ class SessionRecord:
         last_seen: The latest activity that was recorded.
         limits: An opaque session's own limits; None for a signed one.
         second_factor_at: An opaque session's second factor.
+        read_at: When this was last fetched from where it is kept; None where everything is followed.
     """
 
     id: str
@@ -49,6 +62,7 @@ class SessionRecord:
     last_seen: UnixMillis
     limits: SessionLimits | None = None
     second_factor_at: UnixMillis | None = None
+    read_at: UnixMillis | None = None
 
     def state(self) -> SessionState:
         """Return what :func:`judge_session` asks for. Revocation is judged apart, with the account's."""
@@ -61,13 +75,15 @@ class StateTable:
     Attributes:
         version: Grows with everything that can refuse a credential that was good before.
         sessions: By id.
+        keys_seen: When keys were last used, by their names.
     """
 
-    __slots__ = ("_consumed", "_revoked", "_subscribers", "sessions", "version")
+    __slots__ = ("_consumed", "_revoked", "_subscribers", "keys_seen", "sessions", "version")
 
     def __init__(self) -> None:
         self.version = 0
         self.sessions: dict[str, SessionRecord] = {}
+        self.keys_seen: dict[str, UnixMillis] = {}
         self._consumed: dict[str, UnixMillis] = {}
         self._revoked: dict[RevokedKind, dict[str, UnixMillis]] = {kind: {} for kind in RevokedKind}
         self._subscribers: list[OnRevoked] = []
@@ -101,6 +117,8 @@ class StateTable:
                 if event.id not in self._consumed:
                     self._consumed[event.id] = event.at
                     self.version += 1
+            case KeySeen():
+                self.keys_seen[event.id] = max(event.at, self.keys_seen.get(event.id, event.at))
             case _:
                 assert_never(event)
 
@@ -127,25 +145,11 @@ class StateTable:
             credential: As verified; looked at by session id, key id, account and links, never by its spelling.
             started: When the session began, the key was made.
         """
-        # Every check that follows is by presence, not by time: no clock that is set back brings anything to life.
-        if credential.kind is CredentialKind.API_KEY:
-            name = key_name(credential.org, credential.id)
-            if self.is_revoked(RevokedKind.KEY, name) or self.is_revoked(
-                RevokedKind.ORGANIZATION, credential.org, started
-            ):
-                return Reason.KEY_REVOKED
-            return Reason.KEY_CONSUMED if credential.single_use and name in self._consumed else None
-        if (
-            self.is_revoked(RevokedKind.SESSION, credential.id)
-            or self.is_revoked(RevokedKind.ACCOUNT, credential.account, started)
-            or self.is_revoked(RevokedKind.ORGANIZATION, credential.org, started)
-            or any(self.is_revoked(RevokedKind.LINK, link.id) for link in credential.chain)
-        ):
-            return Reason.SESSION_REVOKED
-        return None
+        return judge_revocations(credential, started, self.is_revoked, self._consumed.__contains__)
 
     def prune(self, now: UnixMillis) -> None:
         """Forget what can no longer matter."""
+        self.keys_seen = {name: at for name, at in self.keys_seen.items() if now - at < KEY_USE_RETENTION}
         kept = tuple(self._kept_revocations(now))
         self.sessions = {record.id: record for record in self.sessions.values() if not _is_lapsed(record, now)}
         self._revoked = {kind: {} for kind in RevokedKind}
@@ -165,6 +169,9 @@ class StateTable:
         yield from self._kept_revocations(now)
         for key_id, at in self._consumed.items():
             yield KeyConsumed(key_id, at)
+        for key_id, at in self.keys_seen.items():
+            if now - at < KEY_USE_RETENTION:
+                yield KeySeen(key_id, at)
 
     def _kept_revocations(self, now: UnixMillis) -> Iterator[Revoked]:
         for kind, ids in self._revoked.items():
@@ -183,6 +190,51 @@ class StateTable:
                 )
             ):
                 yield Revoked(RevokedKind.SESSION, record.id, now)
+
+
+IsRevoked = Callable[[RevokedKind, str, UnixMillis | None], bool]
+"""Whether something was invalidated; with an instant, whether what was issued then was."""
+
+
+def judge_revocations(
+    credential: VerifiedCredential, started: UnixMillis, is_revoked: IsRevoked, is_consumed: Callable[[str], bool]
+) -> Reason | None:
+    """Return why *credential* is invalidated, None if it is not.
+
+    Every check is by presence, not by time: no clock that is set back brings anything to life.
+
+    Args:
+        credential: As verified; looked at by session id, key id, account and links, never by its spelling.
+        started: When the session began, the key was made.
+        is_revoked: Asked about each thing that it rests on.
+        is_consumed: Asked about the name of a single-use key.
+    """
+    if credential.kind is CredentialKind.API_KEY:
+        name = key_name(credential.org, credential.id)
+        if is_revoked(RevokedKind.KEY, name, None) or is_revoked(RevokedKind.ORGANIZATION, credential.org, started):
+            return Reason.KEY_REVOKED
+        return Reason.KEY_CONSUMED if credential.single_use and is_consumed(name) else None
+    if (
+        is_revoked(RevokedKind.SESSION, credential.id, None)
+        or is_revoked(RevokedKind.ACCOUNT, credential.account, started)
+        or is_revoked(RevokedKind.ORGANIZATION, credential.org, started)
+        or any(is_revoked(RevokedKind.LINK, link.id, None) for link in credential.chain)
+    ):
+        return Reason.SESSION_REVOKED
+    return None
+
+
+def facts_of(credential: VerifiedCredential) -> tuple[tuple[RevokedKind, str], ...]:
+    """Return what :func:`judge_revocations` asks about."""
+    org = (RevokedKind.ORGANIZATION, credential.org)
+    if credential.kind is CredentialKind.API_KEY:
+        return (RevokedKind.KEY, key_name(credential.org, credential.id)), org
+    return (
+        (RevokedKind.SESSION, credential.id),
+        (RevokedKind.ACCOUNT, credential.account),
+        org,
+        *((RevokedKind.LINK, link.id) for link in credential.chain),
+    )
 
 
 def _is_lapsed(record: SessionRecord, now: UnixMillis) -> bool:

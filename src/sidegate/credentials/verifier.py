@@ -1,6 +1,6 @@
 """From what a request presents to who asks, or why it is refused (spec 3)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,10 +34,11 @@ from sidegate.core.policy.document import KeyEntry
 from sidegate.core.policy.document import SessionLimits as Tightening
 from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.wire.credential import Presented
-from sidegate.credentials.events import SessionSeen
+from sidegate.credentials.events import KeySeen, RevokedKind, SessionSeen, key_name
 from sidegate.credentials.opaque import digest_session
-from sidegate.credentials.ports import KeySource, SharedState
-from sidegate.credentials.table import SessionRecord
+from sidegate.credentials.ports import KeySource, Missing, OnConsumed, Pending, SharedState
+from sidegate.credentials.table import SessionRecord, facts_of
+from sidegate.credentials.waiting import Deadlined
 from sidegate.telemetry.log import get_log
 
 VERIFIED_CAPACITY: Final = 8192
@@ -49,6 +50,16 @@ FAILED_FOR: Final = Millis(2000)
 
 KEY_SURFACE: Final = "api"
 """An API key is used from no surface that a person sits at; a condition on one is not met by it."""
+
+KEY_USE_EVERY: Final = Millis(60 * 60 * 1000)
+"""How often the use of a key is recorded at most: coarse, as people look at it in days."""
+
+DEFAULT_PATIENCE: Final = Millis(250)
+"""A request never waits longer for where sessions and keys are kept (spec 5.4)."""
+
+MAX_FETCHES: Final = 4
+"""Of one verification: a session, what its account and organization say, its activity again. More means that what was
+fetched is lost as fast as it comes."""
 
 _EPOCH: Final = UnixMillis(0)
 _NO_TIME: Final = Millis(0)
@@ -87,6 +98,7 @@ class _Verified:
         idle: Time without activity after which the session is over.
         due: Time after which activity is recorded again; never more than *idle*.
         entry: An API key's record.
+        used_at: When an API key's use was last recorded from here.
     """
 
     credential: VerifiedCredential
@@ -100,6 +112,7 @@ class _Verified:
     idle: Millis = _NO_TIME
     due: Millis = _NO_TIME
     entry: KeyEntry | None = None
+    used_at: UnixMillis = _EPOCH
 
 
 @hot_value
@@ -121,9 +134,19 @@ class CredentialVerifier:
         signed: How signed sessions are verified; None refuses them.
         accept_opaque: Whether sessions of the store are accepted.
         capacity: Verified credentials kept.
+        patience: How long a request waits for what is kept elsewhere.
     """
 
-    __slots__ = ("_accept_opaque", "_failed", "_key_source", "_signed", "_state", "_surfaces", "_verified")
+    __slots__ = (
+        "_accept_opaque",
+        "_failed",
+        "_key_source",
+        "_patience_s",
+        "_signed",
+        "_state",
+        "_surfaces",
+        "_verified",
+    )
 
     def __init__(
         self,
@@ -133,6 +156,7 @@ class CredentialVerifier:
         signed: SignedSessions | None,
         accept_opaque: bool,
         capacity: int = VERIFIED_CAPACITY,
+        patience: Millis = DEFAULT_PATIENCE,
     ) -> None:
         limits_on("web", surfaces)  # raises when there are none
         self._state = state
@@ -140,6 +164,7 @@ class CredentialVerifier:
         self._signed = signed
         self._key_source: KeySource = signed.keys if signed is not None else _NoKeys()
         self._accept_opaque = accept_opaque
+        self._patience_s = patience / 1000
         # First in, first out: one dict look-up of 60 ns; least recently used would cost three times as much on
         # each request, and tokens are short-lived: the oldest is the first to expire anyway.
         self._verified: FIFOCache[bytes, _Verified] = FIFOCache(capacity)
@@ -147,7 +172,7 @@ class CredentialVerifier:
 
     def verify(
         self, presented: Presented, source: Address | None, now: UnixMillis, snapshot: Snapshot
-    ) -> VerifiedCredential | Reason:
+    ) -> VerifiedCredential | Reason | Missing:
         """Verify what a request presents. Never waits.
 
         Args:
@@ -158,7 +183,8 @@ class CredentialVerifier:
 
         Returns:
             The credential, or one of the reasons that answer 401; ``source_address`` for a key used from elsewhere
-            (403); ``policy_unavailable`` while the shared state cannot be relied on (503).
+            (403); ``policy_unavailable`` while the shared state cannot be relied on (503); :class:`Missing` when the
+            answer has to be waited for, by :meth:`verify_later`.
         """
         try:
             found = self._verified[presented.digest]
@@ -175,36 +201,91 @@ class CredentialVerifier:
             return self._verify_new(presented, source, now, snapshot)
         session = found.session
         if session is None:
+            if now - found.used_at >= KEY_USE_EVERY:
+                self._record_key_use(found, now)
             return found.credential if _may_come_from(found.entry, source) else Reason.SOURCE_ADDRESS
         quiet = now - session.last_seen
         if quiet >= found.due:
             if quiet >= found.idle:
-                return Reason.SESSION_IDLE
-            self._record_activity(found.credential, found.started, now)
+                if not self._state.is_outdated(session, found.idle):
+                    return Reason.SESSION_IDLE
+                del self._verified[presented.digest]
+                return self._verify_new(presented, source, now, snapshot)
+            found.session = self._record_activity(found.credential, found.started, found.due, now)
         return found.credential
 
-    def consume(self, credential: VerifiedCredential, now: UnixMillis) -> Reason | None:
+    def verify_later(  # noqa: PLR0917  the arguments of verify()
+        self,
+        missing: Missing,
+        presented: Presented,
+        source: Address | None,
+        now: UnixMillis,
+        snapshot: Callable[[], Snapshot],
+        on_verified: Callable[[VerifiedCredential | Reason], None],
+    ) -> None:
+        """Fetch what :meth:`verify` found missing, and verify again. Returns at once.
+
+        Args:
+            missing: What it answered.
+            presented: As for it.
+            source: As for it.
+            now: As for it.
+            snapshot: The policy in force when there is something to verify with.
+            on_verified: Told the answer once, on the event loop, within the configured patience;
+                ``policy_unavailable`` if it could not be found out by then.
+        """
+        waiting: Deadlined[VerifiedCredential | Reason] = Deadlined(
+            on_verified, Reason.POLICY_UNAVAILABLE, self._patience_s
+        )
+        fetches = 0
+
+        def fetch(facts: Missing) -> None:
+            nonlocal fetches
+            fetches += 1
+            if fetches > MAX_FETCHES:
+                waiting.tell(Reason.POLICY_UNAVAILABLE)
+            else:
+                self._state.fetch(facts.facts, fetched)
+
+        def fetched(could_be_had: bool) -> None:  # noqa: FBT001  the only thing there is to tell
+            if waiting.is_over:
+                return
+            if not could_be_had:
+                waiting.tell(Reason.POLICY_UNAVAILABLE)
+                return
+            found = self.verify(presented, source, now, snapshot())
+            if isinstance(found, Missing):
+                fetch(found)
+            else:
+                waiting.tell(found)
+
+        fetch(missing)
+
+    def consume(
+        self, credential: VerifiedCredential, now: UnixMillis, on_consumed: OnConsumed
+    ) -> Reason | Pending | None:
         """Use *credential* up if it is for a single use: after the decision, before anything is forwarded.
 
-        Of any number of requests on all workers exactly one gets None, for good. Blocks for a write and a sync.
+        Of any number of requests on all workers exactly one gets None, for good. May block for a write and a sync.
 
         Returns:
             None when the request may go on; ``key_consumed``, ``key_revoked``; ``policy_unavailable`` (503) when the
-            use could not be recorded.
+            use could not be recorded. PENDING when *on_consumed* will be told one of these, on the event loop and
+            before long.
         """
         if not credential.single_use:
             return None
         if self._state.failure is not None:
             return Reason.POLICY_UNAVAILABLE
         try:
-            return self._state.consume_key(credential, now)
+            return self._state.consume_key(credential, now, on_consumed)
         except (DependencyError, IntegrityError) as error:
             _log.warning("key_consumption_failed", key_id=credential.id, why=str(error))
             return Reason.POLICY_UNAVAILABLE
 
     def _verify_new(
         self, presented: Presented, source: Address | None, now: UnixMillis, snapshot: Snapshot
-    ) -> VerifiedCredential | Reason:
+    ) -> VerifiedCredential | Reason | Missing:
         distinct = {part for part in (presented.session, presented.bearer, presented.api_key) if part is not None}
         if presented.ambiguous or len(distinct) > 1:
             # Also when both are of one session: which of two spellings the upstream would take is not known.
@@ -221,13 +302,15 @@ class CredentialVerifier:
             found = self._verify_signed(presented.digest, token, now, snapshot)
         else:
             found = self._verify_opaque(token, now, snapshot)
-        if isinstance(found, Reason):
+        if isinstance(found, Reason | Missing):
             return found
         if now < found.until:
             self._verified[presented.digest] = found
+        if found.entry is not None:
+            self._record_key_use(found, now)
         return found.credential if _may_come_from(found.entry, source) else Reason.SOURCE_ADDRESS
 
-    def _verify_key(self, token: bytes, now: UnixMillis, snapshot: Snapshot) -> "_Verified | Reason":
+    def _verify_key(self, token: bytes, now: UnixMillis, snapshot: Snapshot) -> "_Verified | Reason | Missing":
         parts = parse_key(token)
         if isinstance(parts, Reason):
             return parts
@@ -251,6 +334,9 @@ class CredentialVerifier:
             expires_at=expiry_of(entry),
             single_use=entry.single_use,
         )
+        missing = self._state.missing(facts_of(credential))
+        if missing:
+            return Missing(missing)
         refusal = self._state.refusal_of(credential, credential.issued_at)
         if refusal is not None:
             return refusal
@@ -265,7 +351,9 @@ class CredentialVerifier:
             entry=entry,
         )
 
-    def _verify_signed(self, digest: bytes, token: bytes, now: UnixMillis, snapshot: Snapshot) -> "_Verified | Reason":
+    def _verify_signed(
+        self, digest: bytes, token: bytes, now: UnixMillis, snapshot: Snapshot
+    ) -> "_Verified | Reason | Missing":
         if self._signed is None:
             return Reason.INVALID_CREDENTIAL
         keys = self._key_source.current
@@ -280,6 +368,9 @@ class CredentialVerifier:
             self._failed[digest] = _Failed(answer, UnixMillis(now + FAILED_FOR), keys)
             return answer
         credential = answer.credential
+        missing = self._state.missing(facts_of(credential))
+        if missing:
+            return Missing(missing)
         record = self._state.find_session(credential.id)
         if record is not None and (record.limits is not None or record.account != credential.account):
             return Reason.INVALID_CREDENTIAL  # the issuer gave one session id twice, or an opaque session's
@@ -288,9 +379,14 @@ class CredentialVerifier:
         found = _Verified(credential, until, self._state.version, snapshot, keys, started, key=answer.key)
         return self._admit(found, record, now)
 
-    def _verify_opaque(self, token: bytes, now: UnixMillis, snapshot: Snapshot) -> "_Verified | Reason":
+    def _verify_opaque(self, token: bytes, now: UnixMillis, snapshot: Snapshot) -> "_Verified | Reason | Missing":
         session_id = digest_session(token) if self._accept_opaque else None
-        record = self._state.find_session(session_id) if session_id is not None else None
+        if session_id is None:
+            return Reason.INVALID_CREDENTIAL
+        missing = self._state.missing(((RevokedKind.SESSION, session_id),))
+        if missing:
+            return Missing(missing)
+        record = self._state.find_session(session_id)
         if record is None or record.limits is None:
             return Reason.INVALID_CREDENTIAL
         credential = VerifiedCredential(
@@ -305,11 +401,16 @@ class CredentialVerifier:
                 record.started + self._limits_of(record.surface, record.org, record, snapshot).absolute
             ),
         )
+        missing = self._state.missing(facts_of(credential))
+        if missing:
+            return Missing(missing)
         keys = self._key_source.current
         found = _Verified(credential, _FOREVER, self._state.version, snapshot, keys, record.started)
         return self._admit(found, record, now)
 
-    def _admit(self, found: "_Verified", record: SessionRecord | None, now: UnixMillis) -> "_Verified | Reason":
+    def _admit(
+        self, found: "_Verified", record: SessionRecord | None, now: UnixMillis
+    ) -> "_Verified | Reason | Missing":
         """Hold a session against revocation and its limits, and count the use as activity."""
         credential = found.credential
         refusal = self._state.refusal_of(credential, found.started)
@@ -320,9 +421,12 @@ class CredentialVerifier:
         last_seen = now if record is None else record.last_seen
         refusal = reason_of(judge_session(SessionState(found.started, last_seen), limits, now))
         if refusal is not None:
+            if refusal is Reason.SESSION_IDLE and record is not None and self._state.is_outdated(record, limits.idle):
+                return Missing(((RevokedKind.SESSION, credential.id),))
             return refusal
-        if record is None or now - last_seen >= activity_due(limits):
-            record = self._record_activity(credential, found.started, now)
+        due = activity_due(limits)
+        if record is None or now - last_seen >= due:
+            record = self._record_activity(credential, found.started, due, now)
         found.session = record
         _limit(found, limits)
         return found
@@ -331,6 +435,8 @@ class CredentialVerifier:
         """Look again at what *found* rests on; False when it no longer holds or has to be verified anew."""
         credential, keys = found.credential, self._key_source.current
         if self._state.failure is not None or now >= found.until:
+            return False
+        if self._state.missing(facts_of(credential)):
             return False
         if self._state.refusal_of(credential, found.started) is not None:
             return False
@@ -359,10 +465,16 @@ class CredentialVerifier:
             return limits
         return strictest((limits, record.limits))
 
-    def _record_activity(self, credential: VerifiedCredential, started: UnixMillis, now: UnixMillis) -> SessionRecord:
+    def _record_activity(
+        self, credential: VerifiedCredential, started: UnixMillis, due: Millis, now: UnixMillis
+    ) -> SessionRecord:
         return self._state.record_activity(
-            SessionSeen(credential.id, credential.account, credential.org, credential.surface, started, now)
+            SessionSeen(credential.id, credential.account, credential.org, credential.surface, started, now), due
         )
+
+    def _record_key_use(self, found: "_Verified", now: UnixMillis) -> None:
+        found.used_at = now
+        self._state.record_key_use(KeySeen(key_name(found.credential.org, found.credential.id), now))
 
 
 class _NoKeys:

@@ -14,9 +14,10 @@ from sidegate.core.model.units import UnixMillis
 from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.routing.table import Match
 from sidegate.core.trail.json_text import NULL, json_text
-from sidegate.core.trail.record import Fragment, encode_decision
+from sidegate.core.trail.record import Fragment, ShadowVerdict, encode_decision
 from sidegate.core.wire.block import HeaderBlock
 from sidegate.core.wire.fields import NO_LENGTH, has_stray_line_end
+from sidegate.credentials.ports import PENDING, Missing
 from sidegate.proxy.body import BodyReader, ChunkedBody, LengthBody
 from sidegate.proxy.collector import Collector
 from sidegate.proxy.forwarding import Origin
@@ -136,7 +137,7 @@ class Exchange:
         maximum = self._gateway.limits.max_body_bytes
         if maximum and block.length > maximum:
             raise WireError(413, Reason.BODY_TOO_LARGE, f"the body is longer than {maximum} bytes")
-        if block.upgrade is not None and block.upgrade.lower() == b"websocket":
+        if _is_websocket(block):
             plain = block.length in {0, NO_LENGTH} and not block.chunked and line.minor == 1
             if line.method != b"GET" or not plain or block.websocket_key is None:
                 detail = "a WebSocket begins with GET, HTTP/1.1, no body, version 13 and a 16-byte key"
@@ -150,6 +151,16 @@ class Exchange:
     def _identify(self, match: Match | None, block: HeaderBlock, origin: Origin) -> None:
         gateway = self._gateway
         verified = gateway.verifier.verify(block.presented, origin.source, self._now, self._snapshot)
+        if isinstance(verified, Missing):
+            self._wait()
+            gateway.verifier.verify_later(
+                verified, block.presented, origin.source, self._now, self._read_policy, self._identified_later
+            )
+        else:
+            self._identified(verified, match, block)
+
+    def _identified(self, verified: VerifiedCredential | Reason, match: Match | None, block: HeaderBlock) -> None:
+        gateway = self._gateway
         gateway.count_credential(block.presented, verified)
         if isinstance(verified, Reason):
             self._close = verified is Reason.AMBIGUOUS_CREDENTIAL
@@ -162,6 +173,25 @@ class Exchange:
             self._collect()
         else:
             self._decide(None)
+
+    def _wait(self) -> None:
+        """Leave the client alone while an answer is fetched; whoever fetches sets a deadline that is much shorter."""
+        self._client.deadline = self._gateway.deadlines.now + self._gateway.limits.head_timeout_s
+
+    def _read_policy(self) -> Snapshot:
+        """Go on with the policy that is in force after waiting, not with the one from before."""
+        self._snapshot = self._gateway.policies.current
+        return self._snapshot
+
+    def _identified_later(self, verified: VerifiedCredential | Reason) -> None:
+        line, block = self._line, self._block
+        if self._id or line is None or block is None:
+            return  # the client left meanwhile, and that is recorded
+        try:
+            self._identified(verified, line.match, block)
+        except Exception:
+            self._abandon()
+            raise
 
     def _collect(self) -> None:
         """Wait for the body that the decision reads."""
@@ -205,14 +235,42 @@ class Exchange:
         took = monotonic_ns() - start
         gateway.metrics.decision_seconds.observe_ns(took)
         shadow = verdict_of(decide_shadow(self._snapshot, queries, self._now, decision))
-        if decision.outcome is Outcome.ALLOW:
-            refused = gateway.verifier.consume(verified, self._now)
-            if refused is not None:
-                decision = deny(refused)
+        self._queries = queries
+        if verified.single_use and decision.outcome is Outcome.ALLOW:
+            self._consume(prepared, verified, decision, shadow, took)
+        else:
+            self._decided(prepared, decision, shadow, took)
+
+    def _consume(
+        self,
+        prepared: Prepared,
+        verified: VerifiedCredential,
+        decision: Decision,
+        shadow: ShadowVerdict | None,
+        took: int,
+    ) -> None:
+        """Use a single-use key up before anything is forwarded (spec 3.2)."""
+
+        def consumed_later(refused: Reason | None) -> None:
+            if self._id:
+                return  # the client left meanwhile, and that is recorded; the key stays used up
+            try:
+                self._decided(prepared, decision if refused is None else deny(refused), shadow, took)
+            except Exception:
+                self._abandon()
+                raise
+
+        refused = self._gateway.verifier.consume(verified, self._now, consumed_later)
+        if refused is PENDING:
+            self._wait()
+        else:
+            self._decided(prepared, decision if refused is None else deny(refused), shadow, took)
+
+    def _decided(self, prepared: Prepared, decision: Decision, shadow: ShadowVerdict | None, took: int) -> None:
+        gateway = self._gateway
         if shadow is not None:
             gateway.metrics.count_divergence(decision.outcome, shadow.outcome)
-        self._queries = queries
-        self._revision = revision = gateway.revision_of(self._snapshot, verified.org)
+        self._revision = revision = gateway.revision_of(self._snapshot, prepared.standing.credential.org)
         gateway.cells[prepared.decision_cell(decision)] += 1
         self._record(decision, prepared.fragment(decision, shadow, revision), took)
 
@@ -305,7 +363,7 @@ class Exchange:
         assert line is not None and block is not None and origin is not None  # noqa: S101, PT018 - nothing unread is allowed
         permit = permit_of(self._queries, self._decision, self._id.decode("ascii"))
         assert permit is not None  # noqa: S101 - recorded() asks for allows only
-        websocket_key = block.websocket_key if block.upgrade is not None else None
+        websocket_key = block.websocket_key if _is_websocket(block) else None
         identity = b"" if prepared is None else prepared.identity(self._revision)
         head = b"%b%b%b%b%bX-Sidegate-Decision: %b\r\n\r\n" % (
             line.line.forwarded,
@@ -346,8 +404,15 @@ class Exchange:
     def deadline_passed(self, now: float) -> None:
         """The body that the decision reads did not arrive in time."""
         del now
+        if self._id:
+            return  # Its one record is being written; a slow disk is no reason for a second one.
         self._client.body = None
         self.refuse_unread(WireError(408, Reason.REQUEST_TIMEOUT, "the request body did not arrive in time"))
+
+
+def _is_websocket(block: HeaderBlock) -> bool:
+    """Whether the client asks for a WebSocket and nothing else; other upgrades are dropped (spec 2.3)."""
+    return block.upgrade is not None and block.upgrade.lower() == b"websocket"
 
 
 def _first_fault(line: bytes, block: bytes, found: WireError) -> WireError:

@@ -25,6 +25,7 @@ from sidegate.core.wire.credential import NOTHING, Presented, gather
 from sidegate.credentials.events import Revoked, RevokedKind, SessionCreated, SessionSeen, key_name
 from sidegate.credentials.memory import MemoryHub
 from sidegate.credentials.opaque import NewSession, create_session
+from sidegate.credentials.ports import Missing, Pending
 from sidegate.credentials.state import FollowedState
 from sidegate.credentials.verifier import FAILED_CAPACITY, FAILED_FOR, CredentialVerifier, SignedSessions
 
@@ -80,7 +81,13 @@ class Bench:
     ) -> VerifiedCredential | Reason:
         """Verify at NOW plus *offset*."""
         address = None if source is None else ip_address(source)
-        return self.verifier.verify(presented, address, UnixMillis(NOW + offset), snapshot)
+        found = self.verifier.verify(presented, address, UnixMillis(NOW + offset), snapshot)
+        assert not isinstance(found, Missing)
+        return found
+
+    def consume(self, credential: VerifiedCredential) -> Reason | Pending | None:
+        """Use a key up at NOW; here it is known at once."""
+        return self.verifier.consume(credential, NOW, lambda answer: pytest.fail(f"told {answer} later"))
 
     def worker(self) -> FollowedState:
         """Open the state as another worker does."""
@@ -634,7 +641,7 @@ def test_consume(bench: Bench) -> None:
     snapshot = policy(entry(single_use=True))
     found = [bench.ask(header(CLEAR), snapshot=snapshot) for _ in range(2)]
     assert all(isinstance(each, VerifiedCredential) and each.single_use for each in found)
-    answers = [bench.verifier.consume(each, NOW) for each in found if isinstance(each, VerifiedCredential)]
+    answers = [bench.consume(each) for each in found if isinstance(each, VerifiedCredential)]
     assert answers == [None, Reason.KEY_CONSUMED]
     assert bench.ask(header(CLEAR), snapshot=snapshot) == Reason.KEY_CONSUMED
     assert bench.ask(bearer(CLEAR), snapshot=snapshot) == Reason.KEY_CONSUMED
@@ -645,7 +652,7 @@ def test_consume_what_is_for_many_uses(bench: Bench) -> None:
     found = bench.ask(cookie(bench.issuer.token()))
     assert isinstance(found, VerifiedCredential)
     before = len(bench.hub.events)
-    assert [bench.verifier.consume(found, NOW) for _ in range(2)] == [None, None]
+    assert [bench.consume(found) for _ in range(2)] == [None, None]
     assert before == len(bench.hub.events)
 
 
@@ -659,9 +666,9 @@ def test_consume_that_cannot_be_recorded(bench: Bench, trouble: str) -> None:
         bench.hub.held = True
     else:
         bench.state.failure = "the disk is gone"
-    assert bench.verifier.consume(found, NOW) == Reason.POLICY_UNAVAILABLE
+    assert bench.consume(found) == Reason.POLICY_UNAVAILABLE
     bench.hub.held, bench.state.failure = False, None
-    assert bench.verifier.consume(found, NOW) is None
+    assert bench.consume(found) is None
 
 
 def test_created_record(bench: Bench) -> None:
