@@ -18,7 +18,7 @@ from sidegate.config.settings import load_settings
 from sidegate.distribution.directory import PolicyDirectory
 from sidegate.distribution.holder import SnapshotHolder
 from sidegate.proxy.client import ClientConnection
-from sidegate.proxy.deadlines import Deadlines
+from sidegate.proxy.deadlines import TICK_S, Deadlines
 from sidegate.proxy.upstream import UpstreamAddress, UpstreamConnection, UpstreamPool
 from sidegate.telemetry.clock import SystemClock
 from sidegate.telemetry.tasks import TaskSet
@@ -241,9 +241,11 @@ class Rig:
         await self.settle()
 
     async def wait(self, seconds: float) -> None:
-        """Let time pass."""
-        self.time.advance(seconds)
-        await self.settle()
+        """Let time pass, and between its ticks what follows from them."""
+        while seconds > 0:
+            self.time.advance(min(seconds, TICK_S))
+            seconds -= TICK_S
+            await self.settle()
 
     @property
     def upstream(self) -> MemoryTransport:

@@ -257,6 +257,16 @@ async def test_too_many_in_flight(make_rig: MakeRig, vera: bytes) -> None:
     assert rig.decisions()[-1]["reason"] == "granted"
 
 
+async def test_deadline_passes_again_while_recorded(rig: Rig, vera: bytes) -> None:
+    """However long the record of a refusal takes to be written, there is one record and one answer."""
+    client = await rig.say(GET + HOST)
+    # All ticks of a minute before the loop turns: nothing is written meanwhile.
+    rig.time.advance(60)
+    await rig.settle()
+    assert read_answer(client)[:2] == (408, "request_timeout")
+    assert [record["reason"] for record in rig.decisions()] == ["request_timeout"]
+
+
 async def test_refusals_hold_nothing(rig: Rig, vera: bytes) -> None:
     """Refusing the same request again and again keeps nothing of the requests before."""
     request = GET.replace(b"/a.json", b"/a%2Fb") + HOST + vera + b"\r\n"
