@@ -16,7 +16,7 @@ JOBS ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help run test check format lock bench micro oracle clean
+.PHONY: help run test check format lock bench micro oracle docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ check: $(VENV)/.dev ## formatting, lint, types, import contracts, repeated by th
 format: $(VENV)/.dev ## format and sort imports
 	$(BIN)/ruff check --fix --select I .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev ## write the reference pages from the code, and check all links
+	$(BIN)/python scripts/docs.py
 
 lock: $(VENV)/.dev ## pin what is newest now, with hashes
 	bash scripts/lock.sh

@@ -91,6 +91,11 @@ def status_of(reason: Reason) -> int:
     return STATUS_OF.get(reason, 403)
 
 
+def detail_of(reason: Reason) -> str:
+    """Return the sentence for a client that was refused for *reason*."""
+    return _DETAIL.get(reason, "The request is refused.")
+
+
 def challenge_of(reason: Reason) -> str:
     """Return the value of ``WWW-Authenticate`` for a 401."""
     return _CHALLENGE.get(
@@ -129,7 +134,7 @@ def problem_response(
         "status": status,
         "detail": "There is nothing here."
         if hidden
-        else detail or _DETAIL.get(decision.reason, "The request is refused."),
+        else detail or detail_of(decision.reason),
         "decision_id": decision_id,
         "reason": reason,
         "remedy": (Remedy.NONE if hidden else decision.remedy).value,
