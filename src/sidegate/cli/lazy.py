@@ -34,9 +34,9 @@ class LazyCommand(TyperCommand):
 
     def load(self) -> Command:
         """Import the module and return its command."""
-        app = import_module(self._module).app
+        app = getattr(import_module(self._module), "app", None)
         if not isinstance(app, typer.Typer):
-            raise TypeError(f"{self._module}.app is no typer application")
+            raise TypeError(f"{self._module} offers no `app` that is a typer application")
         command = get_command(app)
         command.name = self.name
         return command
