@@ -67,6 +67,11 @@ class MemoryTransport(asyncio.Transport):
         """Lose the connection: the other side ended it in order (None), or cut it."""
         self._finish(error)
 
+    def vanish(self) -> None:
+        """Be gone before anything else happens."""
+        self._ending = True
+        self._lost(None)
+
     def is_reading(self) -> bool:
         """Whether more bytes would be taken."""
         return self._reading

@@ -61,6 +61,7 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_gateway",
         "_held",
+        "_is_complete",
         "_lingering",
         "_origin",
         "_paused",
@@ -80,6 +81,7 @@ class ClientConnection(asyncio.Protocol):
         self._scanned = 0
         self._paused = False
         self._lingering = -1
+        self._is_complete = False
         self.serving: Serving | None = None
         self.body: BodySink | None = None
         self.deadline = _NEVER
@@ -115,6 +117,7 @@ class ClientConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """See asyncio.Protocol. A client may end its side and still read its answer."""
+        self._is_complete = True
         return self.serving is not None and self.body is None
 
     def pause_writing(self) -> None:
@@ -186,7 +189,7 @@ class ClientConnection(asyncio.Protocol):
         """End the current request; go on with the next one if *keep*, else close after what was written."""
         self.serving = None
         self.body = None
-        if not keep:
+        if not keep or (self._is_complete and not self._held):
             self._linger()
             return
         self.deadline = self._gateway.deadlines.now + self._gateway.limits.idle_timeout_s
@@ -224,6 +227,8 @@ class ClientConnection(asyncio.Protocol):
         elif len(data) > limit:
             detail = f"the request head is longer than {limit} bytes"
             self._refuse(WireError(431, Reason.HEAD_TOO_LARGE, detail))
+        elif self._is_complete:
+            self.transport.close()
         else:
             if not self._held:
                 self._held += data
