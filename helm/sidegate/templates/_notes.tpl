@@ -1,0 +1,37 @@
+{{/* What to do next. A service's chart includes it in its own NOTES.txt, as those of dependencies are not shown. */}}
+
+{{- define "sidegate.notes" -}}
+{{- $name := include "sidegate.fullname" . -}}
+{{- $selector := include "sidegate.podSelector" . | replace ": " "=" | replace "\n" "," | replace "\"" "" -}}
+{{- $kubectl := printf "kubectl --namespace %s" .Release.Namespace -}}
+{{- $pod := printf "deploy/%s" $name -}}
+{{- if eq .Values.mode "sidecar" -}}{{- $pod = printf "$(%s get pod --selector %s --output name | head -n 1)" $kubectl $selector -}}{{- end -}}
+Sidegate {{ .Chart.AppVersion }} stands before {{ .Values.config.upstream.url }}{{ if eq .Values.mode "sidecar" }} in each of its pods{{ end }}. The next three commands:
+
+1. Wait until it is ready:
+
+     {{ $kubectl }} wait pod --for=condition=Ready --timeout=120s --selector {{ $selector }}
+
+   If it is not, its log names all that is wrong with the configuration, the routes and the policy, by file and line:
+   {{ $kubectl }} logs --container sidegate --selector {{ $selector }}
+
+2. Ask whether somebody may do something, and why:
+
+     {{ $kubectl }} exec {{ $pod }} --container sidegate -- sidegate can user:ana read p1@main
+
+3. Send requests to {{ if eq .Values.mode "sidecar" }}the service{{ else }}http://{{ $name }}.{{ .Release.Namespace }}:{{ int .Values.service.port }}{{ end }} (without a credential the answer is 401), and read what was decided:
+
+     {{ $kubectl }} exec {{ $pod }} --container sidegate -- sidegate audit tail
+{{ if not .Values.networkPolicy.enabled }}
+WARNING: there is no NetworkPolicy: whoever reaches the service's own port goes around Sidegate.
+{{- else if and (eq .Values.mode "standalone") (not .Values.networkPolicy.upstream.podLabels) }}
+WARNING: nothing closes the way to the upstream that leads around Sidegate; set networkPolicy.upstream.podLabels.
+{{- else if eq .Values.mode "sidecar" }}
+The way around is closed in pods with these labels only; the list must not be empty:
+
+     kubectl --namespace {{ .Release.Namespace }} get pods --selector {{ $selector }}
+{{- end }}
+{{- if and (eq .Values.spool.kind "emptyDir") (not (dig "audit" "sinks" list .Values.config)) }}
+WARNING: the records of a pod are lost with it; set spool.kind, or ship them with config.audit.sinks.
+{{- end }}
+{{- end -}}
