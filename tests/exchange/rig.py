@@ -19,7 +19,7 @@ from sidegate.distribution.directory import PolicyDirectory
 from sidegate.distribution.holder import SnapshotHolder
 from sidegate.proxy.client import ClientConnection
 from sidegate.proxy.deadlines import TICK_S, Deadlines
-from sidegate.proxy.upstream import UpstreamAddress, UpstreamConnection, UpstreamPool
+from sidegate.proxy.upstream import WRITE_HIGH_WATER, UpstreamAddress, UpstreamConnection, UpstreamPool
 from sidegate.telemetry.clock import SystemClock
 from sidegate.telemetry.tasks import TaskSet
 
@@ -35,6 +35,7 @@ class MemoryTransport(asyncio.Transport):
         sent: Every byte that was written.
         ended: Its sending side was closed in order.
         aborted: It was cut.
+        unsent: Bytes of *sent* that the other side has not taken; see :meth:`stall`.
         closed: It is gone, one way or the other.
     """
 
@@ -48,6 +49,8 @@ class MemoryTransport(asyncio.Transport):
         self.sent = bytearray()
         self.ended = False
         self.aborted = False
+        self.unsent = 0
+        self._takes = True
         self.closed = False
         protocol.connection_made(self)
 
@@ -72,6 +75,21 @@ class MemoryTransport(asyncio.Transport):
         self._ending = True
         self._lost(None)
 
+    def stall(self) -> None:
+        """Take nothing more of what is written, until :meth:`take`."""
+        self._takes = False
+
+    def take(self, size: int | None = None) -> None:
+        """Take *size* of the bytes that were not taken; None for all, and all that follow."""
+        if size is None:
+            self._takes = True
+        was = self.unsent
+        self.unsent = max(0, was - size) if size is not None else 0
+        if was > WRITE_HIGH_WATER >= self.unsent:
+            self._protocol.resume_writing()
+        if not self.unsent and self._ending and not self.closed:
+            self._loop.call_soon(self._lost, None)
+
     def is_reading(self) -> bool:
         """Whether more bytes would be taken."""
         return self._reading
@@ -80,8 +98,17 @@ class MemoryTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.ended, "written after the end"
-        if not self._ending:
-            self.sent += data
+        if self._ending:
+            return
+        self.sent += data
+        if not self._takes:
+            was = self.unsent
+            self.unsent += len(data)
+            if was <= WRITE_HIGH_WATER < self.unsent:
+                self._protocol.pause_writing()
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def write_eof(self) -> None:
         self.ended = True
@@ -94,10 +121,15 @@ class MemoryTransport(asyncio.Transport):
 
     def close(self) -> None:
         self.ended = True
-        self._finish(None)
+        if self.unsent:
+            self._ending = True  # lost once all is taken, or at an abort
+        else:
+            self._finish(None)
 
     def abort(self) -> None:
         self.aborted = True
+        if self._ending and self.unsent and not self.closed:
+            self._loop.call_soon(self._lost, None)
         self._finish(None)
 
     def pause_reading(self) -> None:

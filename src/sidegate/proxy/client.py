@@ -1,6 +1,9 @@
 """The client's side of the data path: finds heads in the stream and serves one request after the other."""
 
 import asyncio
+import contextlib
+import socket
+import struct
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
@@ -19,6 +22,11 @@ if TYPE_CHECKING:
 LINGER_S: Final = 2.0
 """How long a closing connection is read on (and thrown away), so that the answer is not lost to a reset."""
 LINGER_BYTES: Final = 256 * 1024
+DRAIN_WINDOW_S: Final = 10.0
+"""Over which it is judged whether a client still takes what was written for it (spec 2.8)."""
+
+_RESET: Final = struct.pack("ii", 1, 0)
+"""``SO_LINGER`` with no time: closing sends a reset and throws away what was not sent."""
 
 _NEVER: Final = float("inf")
 _HEAD_END: Final = b"\r\n\r\n"
@@ -62,11 +70,13 @@ class ClientConnection(asyncio.Protocol):
         "_gateway",
         "_held",
         "_is_complete",
+        "_is_full",
         "_lingering",
         "_origin",
         "_paused",
         "_peer",
         "_scanned",
+        "_unsent",
         "body",
         "deadline",
         "serving",
@@ -82,6 +92,8 @@ class ClientConnection(asyncio.Protocol):
         self._paused = False
         self._lingering = -1
         self._is_complete = False
+        self._is_full = False
+        self._unsent = 0
         self.serving: Serving | None = None
         self.body: BodySink | None = None
         self.deadline = _NEVER
@@ -122,13 +134,24 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """See asyncio.Protocol."""
+        self._is_full = True
         if self.serving is not None:
             self.serving.client_full()
+        elif self._lingering < 0:
+            self._wait_for_draining()
 
     def resume_writing(self) -> None:
         """See asyncio.Protocol."""
+        self._is_full = False
         if self.serving is not None:
             self.serving.client_drained()
+        elif self._lingering < 0:
+            self._go_on()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the client has to read before more is written for it."""
+        return self._is_full
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
@@ -142,11 +165,14 @@ class ClientConnection(asyncio.Protocol):
         """See :class:`sidegate.proxy.deadlines.Watched`."""
         if self.serving is not None:
             self.serving.deadline_passed(now)
-        elif self._held and self._lingering < 0:
+        elif self._is_full or self._lingering >= 0:
+            self._judge_draining(now)
+        elif self._held:
             self._refuse(WireError(408, Reason.REQUEST_TIMEOUT, "the request head did not arrive in time"))
         else:
-            self.transport.abort() if self._lingering >= 0 else self.transport.close()
-            self.deadline = _NEVER
+            # Not a close and nothing more: what the client does not take would keep the connection for ever.
+            self._begin_to_linger()
+            self.transport.close()
 
     def close_if_idle(self) -> None:
         """Close a connection that serves nothing; one that does is closed by its answer (spec 2.8)."""
@@ -192,6 +218,26 @@ class ClientConnection(asyncio.Protocol):
         if not keep or (self._is_complete and not self._held):
             self._linger()
             return
+        if self._is_full:
+            self._wait_for_draining()
+        else:
+            self._go_on()
+
+    def cut(self) -> None:
+        """End the connection at once, and so that a body which ends with it is not taken for a whole one (RFC 9112
+        section 8): by a reset where a plain close would look like its end."""
+        end = self.transport.get_extra_info("socket")
+        if end is not None:
+            with contextlib.suppress(OSError):
+                twin = socket.socket(fileno=end.fileno())
+                try:
+                    twin.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                finally:
+                    twin.detach()
+        self.transport.abort()
+
+    def _go_on(self) -> None:
+        """Wait for the next request, or serve the one that is here already."""
         self.deadline = self._gateway.deadlines.now + self._gateway.limits.idle_timeout_s
         self.resume()
         if self._held:
@@ -199,7 +245,8 @@ class ClientConnection(asyncio.Protocol):
             self._gateway.loop.call_soon(self._read_held)
 
     def _read_held(self) -> None:
-        if self.serving is None and self._lingering < 0 and self._held and not self.transport.is_closing():
+        idle = self.serving is None and self._lingering < 0 and not self._is_full
+        if idle and self._held and not self.transport.is_closing():
             self._scanned = 0
             self._find_head(bytes(self._held))
 
@@ -247,11 +294,38 @@ class ClientConnection(asyncio.Protocol):
         self._held.clear()
         if self.transport.is_closing():
             return
-        self._lingering = 0
-        self.deadline = self._gateway.deadlines.now + LINGER_S
+        self._begin_to_linger()
         self.resume()
         if self.transport.can_write_eof():
             self.transport.write_eof()
+
+    def _wait_for_draining(self) -> None:
+        """Take no more requests: what a client does not read would pile up behind what it asked for before."""
+        self.pause()
+        self._begin_draining()
+
+    def _begin_to_linger(self) -> None:
+        self._lingering = 0
+        self._begin_draining()
+        if not self._unsent:
+            self.deadline = self._gateway.deadlines.now + LINGER_S
+
+    def _begin_draining(self) -> None:
+        self._unsent = self.transport.get_write_buffer_size()
+        self.deadline = self._gateway.deadlines.now + DRAIN_WINDOW_S
+
+    def _judge_draining(self, now: float) -> None:
+        """Give a client that takes its answer more time, and end one that does not."""
+        left = self.transport.get_write_buffer_size()
+        least = max(1, int(self._gateway.limits.min_body_rate * DRAIN_WINDOW_S))
+        if left and self._unsent - left >= least:
+            self._begin_draining()
+        elif self._unsent and not left and self._lingering >= 0:
+            self._unsent = 0
+            self.deadline = now + LINGER_S
+        else:
+            self.cut()
+            self.deadline = _NEVER
 
     def _discard(self, data: bytes) -> None:
         self._lingering += len(data)

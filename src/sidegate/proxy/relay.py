@@ -354,6 +354,9 @@ class Relay:
         else:
             self._window = self.bytes_in + self.bytes_out
             self._client.deadline = self._gateway.deadlines.now + RATE_WINDOW_S
+            if self._client.is_full:
+                # From an answer before this one: nobody is told again before it drains.
+                self.client_full()
 
     def _response_start(self, head: ResponseHead, payload: bytes, *, bodiless: bool, done: bool) -> bytes:
         forward = self._forward
@@ -394,7 +397,9 @@ class Relay:
         self._over = True
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
-            sent = self._forward.body is None or self._forward.body.done
+            body = self._forward.body
+            # What was written and not taken yet was not sent, and the next request would come behind it.
+            sent = body is None or (body.done and not upstream.transport.get_write_buffer_size())
             if head.close or not sent or self._forward.websocket_accept is not None:
                 upstream.discard()
             else:
@@ -418,7 +423,7 @@ class Relay:
     def _cut(self, ending: Ending, reason: Reason | None) -> None:
         """End the client's connection so that what it has is not taken for a whole response."""
         self._client.serving = None
-        self._client.transport.abort()
+        self._client.cut()
         self._let_go().cut(ending, reason)
 
     def _let_go(self) -> Owner:
