@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import httptools
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import WireError
@@ -35,7 +37,7 @@ HOST = b"Host: api.example\r\n"
             b"GET /a?x=%2e&y?;'\" HTTP/1.1\r\n",
             id="query-byte-for-byte",
         ),
-        pytest.param(b"PUT /%61%2f HTTP/1.1", b"PUT", 1, None, None, b"PUT /a%2F HTTP/1.1\r\n", id="path-canonical"),
+        pytest.param(b"PUT /%61%2fb HTTP/1.1", b"PUT", 1, None, None, b"PUT /a%2Fb HTTP/1.1\r\n", id="path-canonical"),
         pytest.param(
             b"M-SEARCH /a HTTP/1.1", b"M-SEARCH", 1, None, None, b"M-SEARCH /a HTTP/1.1\r\n", id="method-with-dash"
         ),
@@ -296,3 +298,48 @@ def test_both_readers_must_accept(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(WireError) as refused:
         _read(b"")
     assert (refused.value.status, refused.value.reason) == (400, Reason.MALFORMED_REQUEST)
+
+
+def test_unfinished_line() -> None:
+    """A block whose last line does not end in CRLF is refused, whoever cut it."""
+    with pytest.raises(WireError) as refused:
+        HeaderReader(RULES).read(HOST + b"A: b")
+    assert (refused.value.status, refused.value.reason) == (400, Reason.MALFORMED_REQUEST)
+
+
+_LINES = st.sampled_from(
+    [
+        HOST,
+        b"A: 1\r\n",
+        b"A: 2\r\n",
+        b"Cookie: __session=t\r\n",
+        b"Cookie: a=1; __session=u\r\n",
+        b"X-Api-Key: k\r\n",
+        b"Authorization: Bearer t\r\n",
+        b"Connection: close\r\n",
+        b"Connection: A\r\n",
+        b"Content-Length: 1\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"X-Branch: x\r\n",
+        b"Expect: 100-continue\r\n",
+        b"bad\r\n",
+        b"A : b\r\n",
+        b"X-Forwarded-For: 10.0.0.1\r\n",
+        b"traceparent: 00-" + b"ab" * 16 + b"-" + b"cd" * 8 + b"-01\r\n",
+    ]
+)
+
+
+def _verdict(reader: HeaderReader, block: bytes) -> HeaderBlock | tuple[int, Reason]:
+    try:
+        return reader.read(block)
+    except WireError as error:
+        return error.status, error.reason
+
+
+@given(st.lists(st.lists(_LINES, max_size=6).map(b"".join), min_size=1, max_size=4))
+def test_memory_changes_nothing(blocks: list[bytes]) -> None:
+    """What a reader remembers of other blocks never changes what it says of one: the third time as the first."""
+    fresh = [_verdict(HeaderReader(RULES), block) for block in blocks]
+    reader = HeaderReader(RULES)
+    assert [fresh] * 3 == [[_verdict(reader, block) for block in blocks] for _ in range(3)]
