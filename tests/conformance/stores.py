@@ -1,13 +1,19 @@
 """Ways to open the same shared state from several workers."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from tests.conformance.redis_worker import RedisWorker
+
+from sidegate.core.model.units import UnixMillis
 from sidegate.credentials.journal import JournalLog
 from sidegate.credentials.memory import MemoryHub
 from sidegate.credentials.ports import EventLog
 from sidegate.credentials.state import FollowedState
+from sidegate.telemetry.clock import ManualClock
 
 
 class Store:
@@ -44,3 +50,25 @@ def open_store(kind: str, folder: Path) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+class RedisStores:
+    """One Redis; each :meth:`worker` is another sidecar."""
+
+    def __init__(self, url: str) -> None:
+        self._runner = asyncio.Runner()
+        self._url = url
+        self._opened: list[RedisWorker] = []
+        self.clock = ManualClock(UnixMillis(1_800_000_000_000))
+
+    def worker(self, **options: Any) -> RedisWorker:
+        """Open the state as another sidecar does."""
+        worker = RedisWorker(self._runner, self._url, self.clock, **options)
+        self._opened.append(worker)
+        return worker
+
+    def close(self) -> None:
+        """Close whatever was opened."""
+        for each in self._opened:
+            each.close()
+        self._runner.close()

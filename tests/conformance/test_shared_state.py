@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.conformance.stores import Store, open_store
+from tests.conformance.stores import RedisStores, Store, open_store
 
 from sidegate.core.identity.session import SessionLimits
 from sidegate.core.model.decision import Reason
@@ -56,13 +56,28 @@ def created(session_id: str = "o1") -> SessionCreated:
 
 
 @pytest.fixture(params=["memory", "journal"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """Give each kind of store in turn."""
+def log_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Give each kind of store that is a log in turn."""
     with open_store(request.param, tmp_path) as opened:
         yield opened
 
 
-def test_empty(store: Store) -> None:
+@pytest.fixture(params=["memory", "journal", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store | RedisStores]:
+    """Give each kind of store in turn."""
+    if request.param == "redis":
+        stores = RedisStores(request.getfixturevalue("redis").url)
+        yield stores
+        stores.close()
+        return
+    with open_store(request.param, tmp_path) as opened:
+        yield opened
+
+
+AnyStore = Store | RedisStores
+
+
+def test_empty(store: AnyStore) -> None:
     """Nothing is known at first, and nothing refused."""
     state = store.worker()
     assert (
@@ -102,7 +117,7 @@ def test_empty(store: Store) -> None:
     ],
 )
 def test_revocation(
-    store: Store,
+    store: AnyStore,
     revoked: tuple[RevokedKind, str, int],
     credential: VerifiedCredential,
     started: int,
@@ -112,6 +127,7 @@ def test_revocation(
     others with the next poll, and to whoever starts later."""
     kind, revoked_id, offset = revoked
     first, second = store.worker(), store.worker()
+    assert second.refusal_of(credential, at(started)) is None
     first.revoke(Revoked(kind, revoked_id, at(offset)))
     assert (reason, None) == (first.refusal_of(credential, at(started)), second.refusal_of(credential, at(started)))
     second.poll()
@@ -119,7 +135,7 @@ def test_revocation(
     assert reason == store.worker().refusal_of(credential, at(started))
 
 
-def test_revocation_is_never_taken_back(store: Store) -> None:
+def test_revocation_is_never_taken_back(store: AnyStore) -> None:
     """An earlier instant that arrives later does not shorten what a revocation reaches."""
     state = store.worker()
     state.revoke(Revoked(RevokedKind.ACCOUNT, "user:ana", at(10)))
@@ -127,9 +143,10 @@ def test_revocation_is_never_taken_back(store: Store) -> None:
     assert store.worker().refusal_of(session(), at(5)) == Reason.SESSION_REVOKED
 
 
-def test_version_grows_with_refusals_only(store: Store) -> None:
+def test_version_grows_with_refusals_only(store: AnyStore) -> None:
     """Whoever remembers a credential must look again after a revocation or a consumption, not after activity."""
     state = store.worker()
+    assert (state.refusal_of(session("s9"), T), state.refusal_of(key(), T)) == (None, None)
     before = state.version
     state.record_activity(seen(0))
     state.record_activity(seen(5))
@@ -140,7 +157,7 @@ def test_version_grows_with_refusals_only(store: Store) -> None:
     assert before < after_revocation < state.version
 
 
-def test_version_grows_when_a_session_turns_out_older(store: Store) -> None:
+def test_version_grows_when_a_session_turns_out_older(store: AnyStore) -> None:
     """Its absolute limit is then nearer than whoever remembers it thinks."""
     state = store.worker()
     state.record_activity(seen(0, started=0))
@@ -149,7 +166,7 @@ def test_version_grows_when_a_session_turns_out_older(store: Store) -> None:
     assert before < state.version
 
 
-def test_consumed_once(store: Store) -> None:
+def test_consumed_once(store: AnyStore) -> None:
     """Of any number of uses on any worker exactly one passes, also if a worker has not polled (spec 3.2)."""
     workers = [store.worker() for _ in range(3)]
     answers = [worker.consume_key(key(), T) for worker in workers * 2]
@@ -157,21 +174,21 @@ def test_consumed_once(store: Store) -> None:
     assert store.worker().consume_key(key(), T) == Reason.KEY_CONSUMED
 
 
-def test_consumed_elsewhere(store: Store) -> None:
+def test_consumed_elsewhere(store: AnyStore) -> None:
     """The same key id in another organization is another key."""
     state = store.worker()
     answers = [state.consume_key(key("acme"), T), state.consume_key(key("globex"), T)]
     assert answers == [None, None]
 
 
-def test_revoked_before_consumed(store: Store) -> None:
+def test_revoked_before_consumed(store: AnyStore) -> None:
     """A key that another worker revoked meanwhile is not consumed but refused."""
     first, second = store.worker(), store.worker()
     second.revoke(Revoked(RevokedKind.KEY, key_name("acme", "k1"), T))
     assert first.consume_key(key(), T) == Reason.KEY_REVOKED
 
 
-def test_reusable_key_is_not_refused_as_consumed(store: Store) -> None:
+def test_reusable_key_is_not_refused_as_consumed(store: AnyStore) -> None:
     """A key that is no longer for a single use works again."""
     state = store.worker()
     state.consume_key(key(), T)
@@ -179,7 +196,7 @@ def test_reusable_key_is_not_refused_as_consumed(store: Store) -> None:
     assert state.refusal_of(reusable, T) is None
 
 
-def test_activity_is_shared(store: Store) -> None:
+def test_activity_is_shared(store: AnyStore) -> None:
     """Idle counts from the last recorded activity of any worker (spec 3.1)."""
     first, second = store.worker(), store.worker()
     first.record_activity(seen(0))
@@ -190,7 +207,7 @@ def test_activity_is_shared(store: Store) -> None:
     assert [(at(0), at(7))] * 3 == [(record.started, record.last_seen) for record in records if record is not None]
 
 
-def test_activity_updates_the_record_in_place(store: Store) -> None:
+def test_activity_updates_the_record_in_place(store: AnyStore) -> None:
     """Whoever holds a record sees what others add to it."""
     first, second = store.worker(), store.worker()
     held = first.record_activity(seen(0))
@@ -203,7 +220,7 @@ def test_activity_updates_the_record_in_place(store: Store) -> None:
     assert at(9) == held.last_seen
 
 
-def test_activity_never_goes_back(store: Store) -> None:
+def test_activity_never_goes_back(store: AnyStore) -> None:
     """An older activity that arrives later does not make a session idle; an older start is believed."""
     state = store.worker()
     state.record_activity(seen(9, started=3))
@@ -213,7 +230,7 @@ def test_activity_never_goes_back(store: Store) -> None:
     assert (at(1), at(9)) == (record.started, record.last_seen)
 
 
-def test_opaque_session(store: Store) -> None:
+def test_opaque_session(store: AnyStore) -> None:
     """A created session is known with all that was recorded, on every worker and after a restart."""
     first, second = store.worker(), store.worker()
     first.create_session(created())
@@ -229,15 +246,16 @@ def test_opaque_session(store: Store) -> None:
         )
 
 
-def test_list_sessions(store: Store) -> None:
+def test_list_sessions(store: AnyStore) -> None:
     """All that are remembered are listed, signed and opaque."""
     state = store.worker()
     state.create_session(created())
     state.record_activity(seen(0))
+    state.poll()
     assert {"o1", "s1"} == {record.id for record in state.list_sessions()}
 
 
-def test_subscribers(store: Store) -> None:
+def test_subscribers(store: AnyStore) -> None:
     """Each new revocation is told once, whoever made it, until the subscription ends."""
     first, second = store.worker(), store.worker()
     told: list[Revoked] = []
@@ -254,9 +272,9 @@ def test_subscribers(store: Store) -> None:
     assert [other, mine] == told
 
 
-def test_exclusive(store: Store) -> None:
+def test_exclusive(log_store: Store) -> None:
     """While one follower holds the log no other gets it; then nothing is recorded, and activity waits."""
-    holder, state = store.log(), store.worker()
+    holder, state = log_store.log(), log_store.worker()
     with holder.exclusively():
         state.record_activity(seen(0))
         state.poll()
@@ -271,9 +289,9 @@ def test_exclusive(store: Store) -> None:
     assert state.consume_key(key(), T) is None
 
 
-def test_append_without_reading(store: Store) -> None:
+def test_append_without_reading(log_store: Store) -> None:
     """Appending first loses nothing that others appended; a follower is not told its own events."""
-    first, second = store.log(), store.log()
+    first, second = log_store.log(), log_store.log()
     with first.exclusively():
         first.append([seen(1)], Durability.PROCESS)
     with second.exclusively():
@@ -282,7 +300,7 @@ def test_append_without_reading(store: Store) -> None:
     assert (first.read(), second.read()) == ([], [])
 
 
-def test_closing_writes_what_waits(store: Store) -> None:
+def test_closing_writes_what_waits(store: AnyStore) -> None:
     """Activity that waits for the next poll is not lost at an orderly end."""
     state = store.worker()
     state.record_activity(seen(3))
@@ -292,9 +310,9 @@ def test_closing_writes_what_waits(store: Store) -> None:
     assert at(3) == record.last_seen
 
 
-def test_prune_keeps_what_matters(store: Store) -> None:
+def test_prune_keeps_what_matters(log_store: Store) -> None:
     """Forgetting what is old changes no answer about what is not."""
-    state = store.worker()
+    state = log_store.worker()
     state.record_activity(seen(0))
     state.revoke(Revoked(RevokedKind.SESSION, "s2", T))
     before = state.version

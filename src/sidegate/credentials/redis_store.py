@@ -1,0 +1,314 @@
+"""Sessions, revocations and used-up keys in Redis: one call for each thing that is done with them."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
+
+from sidegate.core.model.decision import Reason
+from sidegate.core.model.errors import IntegrityError
+from sidegate.core.model.principal import VerifiedCredential
+from sidegate.core.model.units import Millis, UnixMillis
+from sidegate.core.model.value import hot_value, value
+from sidegate.credentials.events import (
+    Event,
+    Revoked,
+    RevokedKind,
+    SessionCreated,
+    SessionSeen,
+    decode_event,
+    encode_event,
+    key_name,
+)
+from sidegate.credentials.ports import Fact
+from sidegate.credentials.redis_layout import (
+    CHANGES,
+    CHANGES_KEPT,
+    CONSUME,
+    CREATE,
+    EPOCH,
+    ORGANIZATIONS,
+    REVOKE,
+    SEQUENCE,
+    SYNCHRONIZE,
+    TOUCH,
+    account_sessions_key,
+    accounts_key,
+    consumed_key,
+    instant_of,
+    key_uses_key,
+    retention_of,
+    revoked_key,
+    session_fields,
+    session_key,
+    session_of,
+)
+from sidegate.credentials.table import SESSION_RETENTION, SessionRecord
+from sidegate.redis_link.address import Topology
+from sidegate.redis_link.errors import RedisRefusedError
+from sidegate.redis_link.link import Link, pairs
+from sidegate.redis_link.servers import Command, Reply
+
+GRACE: Final = Millis(24 * 60 * 60 * 1000)
+"""How long things are kept that are over, so that whoever comes with one is told why it is refused."""
+
+READ_AT_ONCE: Final = 500
+"""Events that are taken from the stream in one go: some milliseconds of work for the event loop."""
+
+_LISTED_AT_ONCE: Final = 500
+
+_REFUSED: Final = {b"key_consumed": Reason.KEY_CONSUMED, b"key_revoked": Reason.KEY_REVOKED, b"consumed": None}
+
+StreamId = tuple[int, int]
+"""Of an event; ordered."""
+
+BEGINNING: Final[StreamId] = (0, 0)
+
+
+@hot_value
+class KnownFact:
+    """What Redis says about one fact.
+
+    Attributes:
+        revoked_at: When it was invalidated; None if it was not.
+        consumed: A single-use key was used up.
+        session: Of a session, if there is one.
+    """
+
+    revoked_at: UnixMillis | None
+    consumed: bool = False
+    session: SessionRecord | None = None
+
+
+@value
+class Standing:
+    """Where the data and its stream stand.
+
+    Attributes:
+        epoch: Of the data.
+        first: Id of the oldest event in the stream; BEGINNING when there is none.
+        last: Id of the newest.
+        sequence: Number of the newest.
+    """
+
+    epoch: bytes
+    first: StreamId
+    last: StreamId
+    sequence: int
+
+
+@hot_value
+class Change:
+    """One entry of the stream.
+
+    Attributes:
+        at: Its id.
+        sequence: Its number; one more than that of the entry before it.
+        event: What happened; None if it cannot be read.
+    """
+
+    at: StreamId
+    sequence: int
+    event: Event | None
+
+
+class RedisStore:
+    """The commands. Every call raises DependencyError when Redis is away, refuses or takes longer than the link allows.
+
+    Args:
+        link: To Redis.
+    """
+
+    __slots__ = ("_is_cluster", "_link")
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._is_cluster = link.address.topology is Topology.CLUSTER
+
+    @property
+    def problem(self) -> str | None:
+        """Why Redis is away; None when it is there."""
+        return self._link.problem
+
+    async def read_facts(self, facts: Sequence[Fact], now: UnixMillis) -> dict[Fact, KnownFact]:
+        """Read what is known of *facts*; those that cannot be read are left out.
+
+        Raises:
+            DependencyError: Redis is away.
+        """
+        try:
+            return await self._read(facts, now)
+        except (RedisRefusedError, IntegrityError):
+            if len(facts) == 1:
+                raise
+        # Something is wrong with one of them: the others must not suffer from it.
+        found: dict[Fact, KnownFact] = {}
+        for fact in facts:
+            try:
+                found |= await self._read((fact,), now)
+            except (RedisRefusedError, IntegrityError):
+                continue
+        return found
+
+    async def touch(self, seen: SessionSeen, due: Millis, *, is_signed: bool) -> tuple[UnixMillis, UnixMillis] | None:
+        """Record that a session was used, unless somebody did less than *due* before.
+
+        Returns:
+            Its start and its last use, whoever recorded them; None when it is gone.
+        """
+        reply = await self._link.run_script(
+            TOUCH,
+            (session_key(seen.id),),
+            (seen.at, due, seen.started, seen.account, seen.org, seen.surface, SESSION_RETENTION, int(is_signed)),
+            doing="recording a session's use",
+        )
+        if reply is None:
+            return None
+        started, last_seen = cast("list[bytes]", reply)
+        return UnixMillis(int(started)), UnixMillis(int(last_seen))
+
+    async def index(self, session_id: str, account: str, org: str, now: UnixMillis, until: UnixMillis) -> None:
+        """Make a session findable by its account and organization until *until*."""
+        # From the outside in: what is found and is not there is left out, what is there must be found.
+        await self._put(ORGANIZATIONS, org, now, until)
+        await self._put(accounts_key(org), account, now, until)
+        await self._put(account_sessions_key(org, account), session_id, now, until)
+
+    async def create(self, created: SessionCreated) -> None:
+        """Record an opaque session."""
+        kept = created.limits.absolute + GRACE
+        await self.index(created.id, created.account, created.org, created.at, UnixMillis(created.at + kept))
+        fields = [part for item in session_fields(created).items() for part in item]
+        await self._link.run_script(CREATE, (session_key(created.id),), (kept, *fields), doing="creating a session")
+
+    async def revoke(self, revoked: Revoked) -> bool:
+        """Invalidate something and tell every follower; returns whether it was not so before."""
+        reply = await self._link.run_script(
+            REVOKE,
+            (revoked_key(revoked.kind, revoked.id), CHANGES, SEQUENCE),
+            (revoked.at, retention_of(revoked.kind), encode_event(revoked).rstrip(b"\n"), CHANGES_KEPT),
+            doing=f"revoking a {revoked.kind}",
+        )
+        return reply == 1
+
+    async def consume(self, credential: VerifiedCredential, now: UnixMillis) -> Reason | None:
+        """Use a single-use key up; exactly one caller anywhere gets None."""
+        name = key_name(credential.org, credential.id)
+        kept = 0 if credential.expires_at is None else max(0, credential.expires_at - now) + GRACE
+        reply = await self._link.run_script(
+            CONSUME,
+            (
+                consumed_key(name),
+                revoked_key(RevokedKind.KEY, name),
+                revoked_key(RevokedKind.ORGANIZATION, credential.org),
+            ),
+            (now, credential.issued_at, kept),
+            doing="using a single-use key up",
+        )
+        # Anything else than these three raises, and nothing is forwarded.
+        return _REFUSED[cast("bytes", reply)]
+
+    async def record_key_use(self, org: str, key_id: str, at: UnixMillis) -> None:
+        """Record when a key was last used."""
+        await self._link.call("HSET", key_uses_key(org), key_id, at, doing="recording a key's use")
+
+    async def key_uses(self, org: str) -> dict[str, UnixMillis]:
+        """Return when keys of *org* were last used."""
+        reply = await self._link.call("HGETALL", key_uses_key(org), doing="reading when keys were used")
+        return {key.decode(): UnixMillis(int(at)) for key, at in pairs(reply).items()}
+
+    async def list_sessions(self, account: str | None, org: str | None, now: UnixMillis) -> list[SessionRecord]:
+        """Return the sessions of *account* and *org* where given."""
+        records: list[SessionRecord] = []
+        for one_org in [org] if org is not None else await self._listed(ORGANIZATIONS, now):
+            for one in [account] if account is not None else await self._listed(accounts_key(one_org), now):
+                ids = await self._listed(account_sessions_key(one_org, one), now)
+                for start in range(0, len(ids), _LISTED_AT_ONCE):
+                    facts = [(RevokedKind.SESSION, each) for each in ids[start : start + _LISTED_AT_ONCE]]
+                    found = await self.read_facts(facts, now)
+                    records += [known.session for known in found.values() if known.session is not None]
+        return records
+
+    async def synchronize(self, epoch: str) -> Standing:
+        """Return where the data stands; data without an epoch is given *epoch*."""
+        reply = await self._link.run_script(
+            SYNCHRONIZE, (EPOCH, CHANGES, SEQUENCE), (epoch,), doing="reading where changes are"
+        )
+        found, first, last, sequence = cast("list[bytes]", reply)
+        return Standing(found, parse_stream_id(first), parse_stream_id(last), int(sequence))
+
+    async def read_changes(self, after: StreamId, block: Millis) -> list[Change]:
+        """Return what changed behind *after*, waiting up to *block* for something."""
+        entries = await self._link.read_stream(
+            CHANGES, f"{after[0]}-{after[1]}", count=READ_AT_ONCE, block=block, doing="following changes"
+        )
+        return [_change_of(entry_id, fields) for entry_id, fields in entries]
+
+    # Within.
+
+    async def _read(self, facts: Sequence[Fact], now: UnixMillis) -> dict[Fact, KnownFact]:
+        state: list[Command] = []
+        sessions: list[Command] = []
+        for kind, fact_id in facts:
+            state.append(("GET", revoked_key(kind, fact_id)))
+            if kind is RevokedKind.KEY:
+                state.append(("EXISTS", consumed_key(fact_id)))
+            elif kind is RevokedKind.SESSION:
+                sessions.append(("HGETALL", session_key(fact_id)))
+        doing = "reading sessions and revocations"
+        if not self._is_cluster:
+            replies = await self._link.call_all([*state, *sessions], key=EPOCH, doing=doing)
+            return _facts_of(facts, replies[: len(state)], replies[len(state) :], now)
+        told, *held = await asyncio.gather(
+            self._link.call_all(state, key=EPOCH, doing=doing),
+            *(self._link.call_all([command], key=command[1], doing=doing) for command in sessions),
+        )
+        return _facts_of(facts, told, [each[0] for each in held], now)
+
+    async def _put(self, key: str, member: str, now: UnixMillis, until: UnixMillis) -> None:
+        await self._link.call_all(
+            [
+                ("ZADD", key, "GT", until, member),
+                ("ZREMRANGEBYSCORE", key, "-inf", now),
+                ("EXPIREAT", key, until // 1000 + 1, "NX"),
+                ("EXPIREAT", key, until // 1000 + 1, "GT"),
+            ],
+            key=key,
+            doing="making a session findable",
+        )
+
+    async def _listed(self, key: str, now: UnixMillis) -> list[str]:
+        reply = await self._link.call("ZRANGE", key, f"({now}", "+inf", "BYSCORE", doing="listing sessions")
+        return [member.decode() for member in cast("list[bytes]", reply)]
+
+
+def _facts_of(
+    facts: Sequence[Fact], state: Sequence[Reply], sessions: Sequence[Reply], now: UnixMillis
+) -> dict[Fact, KnownFact]:
+    told, held = iter(state), iter(sessions)
+    found: dict[Fact, KnownFact] = {}
+    for fact in facts:
+        kind, fact_id = fact
+        revoked_at = instant_of(next(told))
+        match kind:
+            case RevokedKind.KEY:
+                found[fact] = KnownFact(revoked_at, consumed=next(told) == 1)
+            case RevokedKind.SESSION:
+                found[fact] = KnownFact(revoked_at, session=session_of(fact_id, pairs(next(held)), now))
+            case RevokedKind.ACCOUNT | RevokedKind.ORGANIZATION | RevokedKind.LINK:
+                found[fact] = KnownFact(revoked_at)
+    return found
+
+
+def _change_of(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Change:
+    number = fields.get(b"n", b"")
+    try:
+        event = decode_event(fields.get(b"e", b""))
+    except IntegrityError:
+        event = None
+    return Change(parse_stream_id(entry_id), int(number) if number.isdigit() else -1, event)
+
+
+def parse_stream_id(text: bytes) -> StreamId:
+    """Read ``1700000000000-3``."""
+    millis, _, number = text.partition(b"-")
+    return int(millis), int(number)
