@@ -6,13 +6,12 @@ from typing import Final
 from sidegate.cli.exit_codes import UsageError
 from sidegate.config.environment import PREFIX, config_path, read_environment
 from sidegate.config.places import DirectorySource
-from sidegate.config.policy_file import SUFFIX, inspect_policy_file, load_policy_directory
+from sidegate.config.policy_file import inspect_policy_file, load_policy_directory
 from sidegate.config.routes_file import LoadedRoutes, load_routes
 from sidegate.config.settings import Settings, load_settings
 from sidegate.core.model.errors import ConfigError, Problem
 from sidegate.core.model.value import value
 from sidegate.core.policy.compile import compile_document
-from sidegate.core.policy.document import PolicyDocument
 from sidegate.core.policy.snapshot import OrganizationSnapshot, Snapshot
 
 DEFAULT_CONFIG: Final = Path("config/sidegate.yaml")
@@ -83,17 +82,16 @@ def load_policies(path: Path) -> LoadedPolicies:
         PolicyError: With everything that is wrong in any of them.
     """
     loaded = load_policy_directory(path) if path.is_dir() else (inspect_policy_file(path),)
-    organizations = [compile_document(one.document, _revision_of(path, one.document)) for one in loaded]
+    organizations = [compile_document(one.document, _revision_of(one.file)) for one in loaded]
     revision = max((organization.revision for organization in organizations), default=0)
     return LoadedPolicies(
         Snapshot(revision, organizations), tuple(warning for one in loaded for warning in one.warnings)
     )
 
 
-def _revision_of(path: Path, document: PolicyDocument) -> int:
+def _revision_of(file: str) -> int:
     """Return the revision that a running sidegate gives the file: when it was changed, in milliseconds."""
-    file = path / f"{document.organization}{SUFFIX}" if path.is_dir() else path
-    return file.stat().st_mtime_ns // _NANOS_PER_MILLI
+    return Path(file).stat().st_mtime_ns // _NANOS_PER_MILLI
 
 
 _NANOS_PER_MILLI: Final = 1_000_000

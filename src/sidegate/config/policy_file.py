@@ -1,4 +1,4 @@
-"""Policy files: one per organization, named after it (spec 5.1, 6.3)."""
+"""Policy files: one per organization (spec 5.1, 6.3)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +25,12 @@ class LoadedPolicy:
     """A policy file that can be used.
 
     Attributes:
+        file: Its path, as it was named.
         document: What it says, with the place of every entry.
         warnings: What looks wrong in it but fails safe, e.g. a binding to a role that nobody knows.
     """
 
+    file: str
     document: PolicyDocument
     warnings: tuple[Problem, ...]
 
@@ -73,14 +75,13 @@ def read_policy(content: bytes, file: str) -> LoadedPolicy:
     document = None
     if written is not None:
         document = _document(written, tree)
-        problems += _misnamed(document, tree)
         for finding in find_problems(document):
             place = document.positions.get(finding.key) or tree.key_position((finding.key,))
             kind = problems if finding.severity is Severity.ERROR else warnings
             kind.append(Problem(place, finding.key, finding.what, finding.hint))
     if problems or document is None:
         raise PolicyError(tuple(sorted(problems, key=_in_order)))
-    return LoadedPolicy(document, tuple(sorted(warnings, key=_in_order)))
+    return LoadedPolicy(file, document, tuple(sorted(warnings, key=_in_order)))
 
 
 def load_policy_directory(folder: Path) -> tuple[LoadedPolicy, ...]:
@@ -96,14 +97,36 @@ def load_policy_directory(folder: Path) -> tuple[LoadedPolicy, ...]:
         raise PolicyError((problem,)) from exc
     loaded: list[LoadedPolicy] = []
     problems: list[Problem] = []
+    files: dict[str, str] = {}
     for path in paths:
         try:
-            loaded.append(inspect_policy_file(path))
+            policy = inspect_policy_file(path)
+            claim_organization(files, policy.document, path)
+            loaded.append(policy)
         except PolicyError as exc:
             problems += exc.problems
     if problems:
         raise PolicyError(tuple(problems))
     return tuple(loaded)
+
+
+def claim_organization(files: dict[str, str], document: PolicyDocument, path: Path) -> None:
+    """Note in *files* that the file at *path* is the one of its organization.
+
+    Args:
+        files: Name of the file by organization; completed here.
+        document: What the file says.
+        path: Of the file.
+
+    Raises:
+        PolicyError: Another file is about the same organization. Which of two counted would be chance.
+    """
+    organization = document.organization
+    first = files.setdefault(organization, path.name)
+    if first != path.name:
+        position = Position(str(path), 1, 1)
+        what = f"is `{organization}`, and so is that of {first}"
+        raise PolicyError((Problem(position, "organization", what, "put both into one file"),))
 
 
 def policy_files(folder: Path) -> list[Path]:
@@ -122,18 +145,6 @@ def policy_files(folder: Path) -> list[Path]:
 def _in_order(problem: Problem) -> tuple[int, int, str]:
     place = problem.position
     return (0, 0, problem.key) if place is None else (place.line, place.column, problem.key)
-
-
-def _misnamed(document: PolicyDocument, tree: YamlTree) -> Iterator[Problem]:
-    # One organization, one file: two files for one organization cannot both be called by its name.
-    name = Path(tree.file).name
-    if name != document.organization + SUFFIX:
-        yield Problem(
-            tree.position(("organization",)),
-            "organization",
-            f"is `{document.organization}` in a file called {name}",
-            f"call the file {document.organization}{SUFFIX}",
-        )
 
 
 def _document(written: WrittenPolicy, tree: YamlTree) -> PolicyDocument:

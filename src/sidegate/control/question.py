@@ -183,6 +183,11 @@ def _one_of(closed_set: type[E]) -> Callable[[object], E]:
     return read_member
 
 
+def _credential_kind(given: object) -> CredentialKind:
+    # People say key; records and metrics say api_key.
+    return CredentialKind.API_KEY if given == "key" else _one_of(CredentialKind)(given)
+
+
 def _authorities(given: object) -> Mask:
     return mask_of(_list_of(_one_of(Authority))(given))
 
@@ -298,7 +303,7 @@ def read_question(document: object, now: UnixMillis) -> Question:
     given = reader.take_object("credential")
     chain = tuple(_read_link(link) for link in reader.take_objects("chain"))
     credential = VerifiedCredential(
-        kind=given.take("kind", _one_of(CredentialKind), CredentialKind.SESSION),
+        kind=given.take("kind", _credential_kind, CredentialKind.SESSION),
         id=given.take("id", _text, "question"),
         account=account,
         org=given.take("org", _organization, org),

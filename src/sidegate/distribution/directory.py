@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from sidegate.config.policy_file import MAX_POLICY_BYTES, policy_files, read_policy
+from sidegate.config.policy_file import MAX_POLICY_BYTES, claim_organization, policy_files, read_policy
 from sidegate.core.model.errors import PolicyError, Position, Problem
 from sidegate.core.model.value import value
 from sidegate.core.policy.compile import compile_document
@@ -162,8 +162,14 @@ class PolicyDirectory:
             is_news = last.problems != (problem,)
             return _Look(last.files, (problem,), is_changed=False, failed=(self._folder.name,) if is_news else ())
         files: dict[str, _File] = {}
+        claimed = {
+            file.snapshot.organization: name
+            for name, file in last.files.items()
+            if file.snapshot is not None and name in paths
+        }
         for name, path in paths.items():
-            files[name] = self._look_at(path, last.files.get(name, _NO_FILE), must_settle=must_settle)
+            known = last.files.get(name, _NO_FILE)
+            files[name] = self._look_at(path, known, claimed, must_settle=must_settle)
         for name, file in last.files.items():
             # Some editors move the old file away before they put the new one there: gone is who is gone twice.
             if name not in paths and file.unsettled != _GONE:
@@ -174,7 +180,7 @@ class PolicyDirectory:
         failed = tuple(name for name, file in files.items() if file.problems and _is_news(file, last.files.get(name)))
         return _Look(files, (), is_changed=is_changed, failed=failed)
 
-    def _look_at(self, path: Path, known: _File, *, must_settle: bool) -> _File:
+    def _look_at(self, path: Path, known: _File, claimed: dict[str, str], *, must_settle: bool) -> _File:
         try:
             signature = _signature_of(path)
             if signature == known.signature:
@@ -194,6 +200,14 @@ class PolicyDirectory:
             return _File(None, known.snapshot, (Problem(place, "file", what, "make it readable, or remove it"),))
         try:
             document = read_policy(content, str(path)).document
+        except PolicyError as exc:
+            return _File(signature, known.snapshot, exc.problems)
+        try:
+            claim_organization(claimed, document, path)
+        except PolicyError as exc:
+            # Without its signature, so that it is read again: the other file may go.
+            return _File(None, known.snapshot, exc.problems)
+        try:
             # Of the content, not of this process: the same on every worker and after a restart, so that a record's
             # revision names one policy. Never back, also when an older file is put in the place of a newer.
             revision = signature[0] // _NANOS_PER_MILLI

@@ -266,11 +266,32 @@ async def test_links_are_followed(tmp_path: Path) -> None:
 
 
 async def test_file_of_another_name(watched: Watched) -> None:
-    """A file that is not called by its organization is refused: two files could be about one organization."""
-    (watched.folder / "other.yaml").write_text(f"organization: acme\n{DESIGNER}")
+    """A file may be called as one likes; what it says is about the organization that it names."""
+    (watched.folder / "other.yml").write_text(f"organization: globex\n{DESIGNER}")
+    await watched.settle()
+    assert watched.roles() == {"acme": ["Viewer"], "globex": ["Designer"]}
+
+
+async def test_second_file_of_one_organization(watched: Watched) -> None:
+    """It is refused and the first stays in force, for which of two counted would be chance; until the first goes."""
+    (watched.folder / "aa.yaml").write_text(f"organization: acme\n{DESIGNER}")
+    await watched.settle()
     await watched.settle()
     assert watched.roles() == {"acme": ["Viewer"]}
-    assert [problem.hint for problem in watched.holder.problems] == ["call the file acme.yaml"]
+    told = [str(problem).removeprefix(f"{watched.folder}/") for problem in watched.holder.problems]
+    assert told == ["aa.yaml:1:1: `organization` is `acme`, and so is that of acme.yaml; put both into one file"]
+    assert watched.failures == 1
+    (watched.folder / "acme.yaml").unlink()
+    for _ in range(3):
+        await watched.settle()
+    assert (watched.roles(), watched.holder.problems) == ({"acme": ["Designer"]}, ())
+
+
+def test_two_files_of_one_organization_at_start(watched: Watched) -> None:
+    """At start nothing is in force yet, so nothing starts."""
+    (watched.folder / "zz.yaml").write_text(f"organization: acme\n{DESIGNER}")
+    with pytest.raises(PolicyError, match=r"zz\.yaml:1:1: `organization` is `acme`, and so is that of acme\.yaml"):
+        Watched(watched.folder).directory.load()
 
 
 async def test_other_files_are_not_policies(watched: Watched) -> None:

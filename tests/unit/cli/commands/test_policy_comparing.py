@@ -90,6 +90,6 @@ def test_an_organization_that_came(sidegate: Any, policy: Path) -> None:
 
 def test_files_that_cannot_be_read(sidegate: Any, policy: Path) -> None:
     """A policy that cannot be used is not compared: exit code 78; one that is not there: 2."""
-    (policy / "globex.yaml").write_text("organization: other\n")
+    (policy / "globex.yaml").write_text("organization: -other\n")
     assert sidegate("policy", "diff", policy, policy).code == 78
     assert sidegate("policy", "diff", policy, "nowhere").code == 2
