@@ -17,7 +17,7 @@ WORKDIR /build
 COPY requirements/run.txt requirements/run.txt
 COPY scripts/image-install.sh scripts/image-install.sh
 RUN ["sh", "scripts/image-install.sh", "wheels", "requirements/run.txt", "/wheels"]
-COPY pyproject.toml README.md LICENSE* ./
+COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN ["sh", "scripts/image-install.sh", "install", ".", "/wheels", "/opt/sidegate"]
 

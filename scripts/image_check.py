@@ -1,4 +1,3 @@
-# ruff: noqa: INP001, S603, T201 - a program of this project, which runs what the project's own Dockerfile says
 """Does what the Dockerfile says without a container engine, starts the result, and measures it: ``make image-check``.
 
 The steps are read from the Dockerfile itself: what it copies, what it runs in the build stage, its variables, its user,
@@ -125,27 +124,26 @@ def build(image: Image, tree: Tree, python: str) -> None:
     for step in image.build:
         if step.word == "COPY":
             *sources, target = step.rest.split()
-            for pattern in sources:
-                _copy(pattern, folder / target, is_folder=target.endswith("/") or len(sources) > 1)
+            for name in sources:
+                _copy(name, folder / target, is_folder=target.endswith("/") or len(sources) > 1)
         elif step.word == "RUN":
             arguments = [tree.place(argument) for argument in json.loads(step.rest)]
-            environment = {**os.environ, "PYTHON": python}  # noqa: TID251 - no part of Sidegate
+            environment = {**os.environ, "PYTHON": python}
             subprocess.run(arguments, cwd=folder, env=environment, check=True, stdin=subprocess.DEVNULL)
         elif step.word != "WORKDIR":
             fail(f"the build stage has {step.word}, which is not known here; teach it to scripts/image_check.py")
 
 
-def _copy(pattern: str, target: Path, *, is_folder: bool) -> None:
-    found = sorted(PROJECT.glob(pattern))
-    if not found and "*" not in pattern:
-        fail(f"the Dockerfile copies {pattern}, which is not there")
-    for source in found:
-        place = target / source.name if is_folder else target
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, place, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"), dirs_exist_ok=True)
-        else:
-            shutil.copyfile(source, place)
+def _copy(name: str, target: Path, *, is_folder: bool) -> None:
+    source = PROJECT / name
+    if not source.exists():
+        fail(f"the Dockerfile copies {name}, which is not there")
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        return
+    place = target / source.name if is_folder else target
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, place)
 
 
 def configure(tree: Tree, spool: Path) -> tuple[int, int]:

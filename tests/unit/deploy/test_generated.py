@@ -168,3 +168,30 @@ def test_helm_finds_nothing_wrong() -> None:
     values = value_sets()["standalone-minimal"]
     report = helm_python.lint(CHART, values, strict=True)
     assert [message for message in report["messages"] if "icon is recommended" not in message["error"]] == []
+
+
+PAGES = [
+    *sorted((PROJECT / "docs/deploy").glob("*.md")),
+    CHART / "README.md",
+    CHART / "values.yaml",
+    CHART / "values-ha.yaml",
+    EXAMPLE / "values.yaml",
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_pages_name_values_that_there_are(page: Path) -> None:
+    """Each `--set`, and each value in a page's prose, is one that the chart takes."""
+    known = keys_of(SCHEMA, SCHEMA)
+    free = {("policy", "files"), ("networkPolicy", "upstream", "podLabels"), ("resources",)}
+    text = page.read_text("utf-8")
+    named = re.findall(r"--set(?:-file)? '?([A-Za-z.]+)=", text)
+    named += [
+        name
+        for name in re.findall(r"`([a-z][A-Za-z]+(?:\.[A-Za-z_]+)+)[`:=]", text)
+        if not name.endswith((".yaml", ".json"))
+    ]
+    paths = [tuple(name.removeprefix("sidegate.").split(".")) for name in named]
+    sections = {path[0] for path in known}
+    unknown = [path for path in paths if path[0] in sections and path not in known and path[:-1] not in free]
+    assert unknown == []
