@@ -1,4 +1,3 @@
-# ruff: noqa: INP001, S603, T201 - a program for people, no package that is shipped; it starts its own programs only
 """`make run`: Sidegate in front of the example DataStore, with people, an API key and requests to try.
 
 Everything it makes lies in var/demo/. The policy there is a copy of config/policy/ that is made once, so that it can be
@@ -61,7 +60,7 @@ class Place:
     @classmethod
     def from_environment(cls, variable: str, default: str) -> "Place":
         """Read ``host:port``."""
-        text = os.environ.get(variable) or default  # noqa: TID251 - no part of Sidegate
+        text = os.environ.get(variable) or default
         host, _, port = text.rpartition(":")
         if not host or not port.isdigit() or int(port) > MAX_PORT:
             raise DemoError(f"{variable} is `{text}`; write host:port, e.g. {default}")
@@ -240,11 +239,7 @@ class Demo:
             time.sleep(0.05)
 
     def _spawn(self, name: str, *arguments: str) -> None:
-        environment = {
-            key: text
-            for key, text in os.environ.items()  # noqa: TID251 - no part of Sidegate
-            if not key.startswith("SIDEGATE_")
-        }
+        environment = {key: text for key, text in os.environ.items() if not key.startswith("SIDEGATE_")}
         with (self.folder / f"{name}.log").open("wb") as log:
             # In sessions of their own: Ctrl-C is for this program, which then ends them in order.
             self._children[name] = subprocess.Popen(
@@ -307,7 +302,7 @@ class Demo:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - http of this machine
+        with urllib.request.urlopen(url, timeout=1):
             return True
     except OSError:
         return False
@@ -319,7 +314,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        demo = Demo(Path(os.environ.get("DEMO") or ROOT / "var" / "demo").resolve())  # noqa: TID251 - as above
+        demo = Demo(Path(os.environ.get("DEMO") or ROOT / "var" / "demo").resolve())
         demo.prepare()
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)

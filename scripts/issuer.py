@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - a folder of programs, not a package that is shipped
 """A stand-in for the identity provider: one key pair, its JWKS file, session tokens in the shape of spec 3.1.
 
 The demo, the load tests and the integration tests sign with it. It is no part of Sidegate, which only ever verifies.
@@ -90,7 +89,7 @@ class Issuer:
             session_id: A random one unless given.
             claims: Further claims; they go over those made here, and None takes one away.
         """
-        issued = int(time.time() if now is None else now)  # noqa: TID251 - not inside Sidegate
+        issued = int(time.time() if now is None else now)
         payload: dict[str, object] = {
             "iss": self.name,
             "sub": user,
