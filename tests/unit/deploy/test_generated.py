@@ -16,6 +16,7 @@ from scripts.helm_chart.values_model import Values
 from tests.unit.deploy.rendering import CHART, EXAMPLE, value_sets
 
 import sidegate
+from sidegate.config.json_schema import generate_schema
 from sidegate.config.settings_model import Settings
 
 VALUES_TEXT = (CHART / "values.yaml").read_text("utf-8")
@@ -69,6 +70,22 @@ def test_every_setting_can_be_a_value() -> None:
     """Each top-level section of the settings is in `config`, but for those that the chart decides."""
     known = {path[1] for path in keys_of(SCHEMA, SCHEMA) if path[0] == "config" and len(path) == 2}
     assert set(Settings.model_fields) - {path[0] for path in MANAGED if len(path) == 1} == known
+
+
+def secrets_of(schema: dict[str, Any], part: dict[str, Any], prefix: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    """Return the path of every secret in a schema of the settings."""
+    part = schema["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+    found = {prefix} if part.get("writeOnly") else set()
+    for name, inner in part.get("properties", {}).items():
+        found |= secrets_of(schema, inner, (*prefix, name))
+    return found
+
+
+def test_no_secret_is_a_value() -> None:
+    """Whatever the settings hold as a secret, the chart takes as a reference only."""
+    schema = generate_schema(Settings)
+    assert ("sessions", "signed", "secret") in secrets_of(schema, schema)
+    assert secrets_of(schema, schema) <= set(MANAGED)
 
 
 def test_what_the_chart_decides_is_no_value() -> None:
