@@ -4,9 +4,9 @@ from base64 import b64encode
 from hashlib import sha1
 from typing import TYPE_CHECKING, Final
 
-from sidegate.core.engine.decide import decide_all
+from sidegate.core.engine.decide import decide_all_subject
 from sidegate.core.engine.permit import permit_of
-from sidegate.core.engine.shadow import decide_shadow
+from sidegate.core.engine.shadow import decide_shadow_subject
 from sidegate.core.model.decision import Decision, Outcome, Reason, Remedy, deny
 from sidegate.core.model.errors import WireError
 from sidegate.core.model.principal import Query, VerifiedCredential
@@ -231,10 +231,11 @@ class Exchange:
         self._prepared = prepared
         queries = prepared.queries(origin.source)
         start = monotonic_ns()
-        decision = decide_all(self._snapshot, queries, self._now)
+        subject = self._snapshot.subject(verified.org, verified.account)
+        decision = decide_all_subject(subject, queries, self._now)
         took = monotonic_ns() - start
         gateway.metrics.decision_seconds.observe_ns(took)
-        shadow = verdict_of(decide_shadow(self._snapshot, queries, self._now, decision))
+        shadow = verdict_of(decide_shadow_subject(subject, queries, self._now, decision))
         self._queries = queries
         if verified.single_use and decision.outcome is Outcome.ALLOW:
             self._consume(prepared, verified, decision, shadow, took)

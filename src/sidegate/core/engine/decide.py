@@ -29,16 +29,16 @@ def decide(snapshot: Snapshot, query: Query, now: UnixMillis) -> Decision:
     snapshot does not hold has no members.
     """
     credential = query.credential
-    if query.target.org != credential.org:
-        return _CROSS_ORG
-    organization = snapshot.organizations.get(credential.org)
-    if organization is None:
-        return NOT_A_MEMBER
-    return decide_subject(organization.subject(credential.account), query, now)
+    return decide_subject(snapshot.subject(credential.org, credential.account), query, now)
 
 
 def decide_all(snapshot: Snapshot, queries: Sequence[Query], now: UnixMillis) -> Decision:
     """Decide an operation of several parts on one snapshot: allowed if every part is (spec 1.6).
+
+    Args:
+        snapshot: What is in force.
+        queries: At least one part; all of one credential.
+        now: Wall clock.
 
     Returns:
         The deny of the first part that is denied, else an allow because of all that granted some part.
@@ -46,16 +46,21 @@ def decide_all(snapshot: Snapshot, queries: Sequence[Query], now: UnixMillis) ->
     Raises:
         InvariantError: There is no part; nothing asked for must never mean allowed.
     """
-    return _all_of([decide(snapshot, query, now) for query in queries])
+    if not queries:
+        raise InvariantError("an operation without parts cannot be decided")
+    credential = queries[0].credential
+    return decide_all_subject(snapshot.subject(credential.org, credential.account), queries, now)
 
 
-def decide_all_subject(subject: Subject, queries: Sequence[Query], now: UnixMillis) -> Decision:
-    """Like :func:`decide_all` for a subject that was already looked up."""
+def decide_all_subject(subject: Subject | None, queries: Sequence[Query], now: UnixMillis) -> Decision:
+    """Like :func:`decide_all` for a subject that was already looked up, see :meth:`Snapshot.subject`."""
+    if len(queries) == 1:
+        return decide_subject(subject, queries[0], now)
     return _all_of([decide_subject(subject, query, now) for query in queries])
 
 
-def decide_subject(subject: Subject, query: Query, now: UnixMillis) -> Decision:
-    """Decide *query* for the *subject* that its credential names.
+def decide_subject(subject: Subject | None, query: Query, now: UnixMillis) -> Decision:
+    """Decide *query* for the *subject* that its credential names; None where the policy knows no such organization.
 
     Raises:
         InvariantError: *subject* is somebody else. Deciding for the wrong account would be an escalation.
@@ -64,6 +69,8 @@ def decide_subject(subject: Subject, query: Query, now: UnixMillis) -> Decision:
     credential = query.credential
     if target.org != credential.org:
         return _CROSS_ORG
+    if subject is None:
+        return NOT_A_MEMBER
     if subject.account != credential.account or subject.organization != credential.org:
         raise InvariantError(f"deciding for `{credential.account}` with the subject of `{subject.account}`")
     if subject.refusal is not None:
@@ -118,8 +125,6 @@ def _grant_of(subject: Subject, query: Query, bit: int, now: UnixMillis) -> Deci
 def _all_of(decisions: list[Decision]) -> Decision:
     if not decisions:
         raise InvariantError("an operation without parts cannot be decided")
-    if len(decisions) == 1:
-        return decisions[0]
     for decision in decisions:
         if decision.outcome is Outcome.DENY:
             return decision

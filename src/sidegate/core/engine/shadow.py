@@ -38,17 +38,14 @@ def decide_shadow(
         in effect" is read as: allow against deny. Never raises because of the candidate.
     """
     credential = queries[0].credential
-    organization = snapshot.organizations.get(credential.org)
-    if organization is None or organization.candidate is None:
-        return None
-    return decide_shadow_subject(organization.subject(credential.account), queries, now, enforced)
+    return decide_shadow_subject(snapshot.subject(credential.org, credential.account), queries, now, enforced)
 
 
 def decide_shadow_subject(
-    subject: Subject, queries: Sequence[Query], now: UnixMillis, enforced: Decision
+    subject: Subject | None, queries: Sequence[Query], now: UnixMillis, enforced: Decision
 ) -> Decision | ShadowFailure | None:
-    """Like :func:`decide_shadow` for a subject that was already looked up."""
-    shadow = subject.shadow
+    """Like :func:`decide_shadow` for a subject that was already looked up, see :meth:`Snapshot.subject`."""
+    shadow = None if subject is None else subject.shadow
     if shadow is None:
         return None
     try:

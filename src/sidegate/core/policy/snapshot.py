@@ -130,6 +130,11 @@ class Snapshot:
             for key in organization.keys.values():
                 self._keys[key.id] = (*self._keys.get(key.id, ()), (name, key))
 
+    def subject(self, org: str, account: str) -> Subject | None:
+        """Return *account* of *org* compiled; None for an organization that is not here: it has no members."""
+        organization = self.organizations.get(org)
+        return None if organization is None else organization.subject(account)
+
     def find_key(self, key_id: str, digest: bytes | None = None) -> tuple[str, KeyEntry] | None:
         """Return the organization and record of the API key *key_id*.
 

@@ -619,6 +619,8 @@ def test_nothing_asked_is_not_allowed() -> None:
     """An operation without parts is a bug of the caller."""
     with pytest.raises(InvariantError, match="without parts"):
         decide_all(snapshot_of(policy()), [], NOW)
+    with pytest.raises(InvariantError, match="without parts"):
+        decide_all_subject(subject_of(policy()), [], NOW)
 
 
 @pytest.mark.parametrize("credential", [{"account": "user:bo"}, {"org": "other"}], ids=["account", "organization"])

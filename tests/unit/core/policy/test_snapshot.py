@@ -66,6 +66,14 @@ def test_organizations_by_name() -> None:
     assert {"web": SessionLimits(idle=Millis(1))} == acme.sessions
 
 
+def test_subjects_by_organization() -> None:
+    """The one the organization keeps; an organization that is not here has none."""
+    acme = organization("acme")
+    snapshot = Snapshot(9, [acme])
+    assert acme.subject("user:0") is snapshot.subject("acme", "user:0")
+    assert snapshot.subject("nowhere", "user:0") is None
+
+
 @pytest.mark.parametrize(
     ("key_id", "digest", "found"),
     [
