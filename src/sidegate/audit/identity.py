@@ -17,10 +17,10 @@ _HOST_CHARS: Final = 64
 _RANDOM_BYTES: Final = 4
 
 
-def load_sidecar_name(root: Path, host: str, worker: int, random_bytes: Callable[[int], bytes] = os.urandom) -> str:
-    """Return the name that worker number *worker* of this spool goes by, e.g. ``web-1-5f0c9a3e-w0``.
+def load_sidecar_name(root: Path, host: str, part: str, random_bytes: Callable[[int], bytes] = os.urandom) -> str:
+    """Return the name that the process called *part* of this spool goes by, e.g. ``web-1-5f0c9a3e-w0``.
 
-    The part before the worker is made once from the host's name and kept in *root*: a container whose host name changes
+    What comes before the part is made once from the host's name and kept in *root*: a container whose host name changes
     with each start goes on with its chain as long as it keeps its spool; two hosts of one name never share one.
 
     Raises:
@@ -41,9 +41,9 @@ def load_sidecar_name(root: Path, host: str, worker: int, random_bytes: Callable
         finally:
             draft.unlink()
     name = path.read_text(encoding="ascii", errors="replace").strip()
-    if not is_sidecar_name(f"{name}-w{worker}"):
+    if not is_sidecar_name(f"{name}-{part}"):
         problem = Problem(
             None, "audit.spool", f"`{path}` holds no name", "restore the file, or remove it to begin anew"
         )
         raise ConfigError((problem,))
-    return f"{name}-w{worker}"
+    return f"{name}-{part}"

@@ -1,9 +1,10 @@
 """What the audit trail asks of the parts around it."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from sidegate.audit.spool import Found, Segment
+from sidegate.core.model.errors import Dependency, DependencyError
 from sidegate.core.model.value import value
 
 
@@ -34,6 +35,17 @@ NOBODY: Waiter = _Nobody()
 
 
 @value
+class Position:
+    """A place in a spool: all before byte *offset* of segment *segment*. The start of everything is ``(0, 0)``."""
+
+    segment: int
+    offset: int
+
+
+START: Final = Position(0, 0)
+
+
+@value
 class Batch:
     """Lines of one sidecar, in order and without gaps, on their way to a sink.
 
@@ -42,7 +54,11 @@ class Batch:
         first_seq: Of the first record in it; 0 if it holds checkpoints only.
         last_seq: Of the last record in it; 0 if it holds checkpoints only.
         records: How many records it holds, checkpoints not counted.
-        data: Whole lines, each with its line feed, byte for byte as spooled.
+        data: Whole lines, each with its line feed, byte for byte as spooled. Empty to ask only whether the sink still
+            has everything before *begin*; only a sink that may lose what it has is asked.
+        begin: Where the batch before it ended.
+        end: Where this one ends.
+        is_oldest: Nothing before it is left in the spool: a sink that lacks what came before has to do without.
     """
 
     sidecar: str
@@ -50,6 +66,21 @@ class Batch:
     last_seq: int
     records: int
     data: bytes
+    begin: Position = START
+    end: Position = START
+    is_oldest: bool = False
+
+
+class BehindError(DependencyError):
+    """A sink lacks what came before a batch: it was restored from an older state, or emptied.
+
+    Attributes:
+        position: Up to where it has everything; None if it has nothing.
+    """
+
+    def __init__(self, doing: str, position: Position | None) -> None:
+        super().__init__(Dependency.SINK, f"{doing}: it lost what it had after {position}")
+        self.position = position
 
 
 class Sink(Protocol):
@@ -59,11 +90,16 @@ class Sink(Protocol):
     def name(self) -> str:
         """Short and stable, ``[a-z0-9-]``: the cursor file is named after it."""
 
+    @property
+    def settle_s(self) -> float:
+        """For so long after a batch was acknowledged the sink may still lose it, so the spool keeps it; 0 for never."""
+
     async def send(self, batch: Batch) -> None:
         """Keep *batch* for good; returning acknowledges it.
 
         Raises:
             DependencyError: Not kept, or not known to be. The same batch is sent again later.
+            BehindError: Not kept, as what came before it is missing; that is sent again first.
         """
 
     async def close(self) -> None:

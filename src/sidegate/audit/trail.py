@@ -236,6 +236,11 @@ class AuditTrail:
         return max(0, self._clock.now() - min(self.unshipped_since.values())) / _MILLIS_PER_SECOND
 
     @property
+    def is_tight(self) -> bool:
+        """Whether more than half of what the spool may hold is used: then nothing is kept longer than it has to be."""
+        return 2 * self._store.total_bytes > self._settings.limits.max_bytes
+
+    @property
     def written_to(self) -> tuple[int, int]:
         """Where the next batch goes: number of the segment, and its size. All before it is safe to ship."""
         segments = self._store.segments

@@ -9,7 +9,7 @@ from typing import Final
 
 from sidegate.config.explain import Places
 from sidegate.config.places import RedisSource
-from sidegate.config.settings_model import OpaqueStore, Settings
+from sidegate.config.settings_model import Settings
 from sidegate.config.yaml_tree import Path
 from sidegate.core.model.errors import Problem
 from sidegate.core.model.value import value
@@ -45,12 +45,6 @@ UNAVAILABLE: Final = (
         lambda s: isinstance(s.policy.source, RedisSource),
     ),
     Unavailable(
-        ("sessions", "opaque", "store"),
-        "a session store in Redis",
-        "write memory",
-        lambda s: s.sessions.opaque is not None and s.sessions.opaque.store is OpaqueStore.REDIS,
-    ),
-    Unavailable(
         ("forwarding", "assertion"),
         "a signed assertion to the upstream",
         "remove it",
@@ -65,9 +59,9 @@ def find_unavailable(settings: Settings, places: Places) -> Iterator[Problem]:
         (thing.path, thing.what, thing.hint) for thing in UNAVAILABLE if thing.is_asked(settings)
     ]
     asked += [
-        (("audit", "sinks", number, kind), f"an audit sink of kind {kind}", "write a file sink")
+        (("audit", "sinks", number, kind), f"an audit sink of kind {kind}", "write one of file, redis, http, nats")
         for number, sink in enumerate(settings.audit.sinks)
-        for kind in sink.model_fields_set - {"file"}
+        for kind in sink.model_fields_set & {"kafka"}
     ]
     for path, what, hint in asked:
         yield Problem(

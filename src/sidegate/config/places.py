@@ -74,12 +74,12 @@ class FileSource:
 
 @value
 class UrlSource:
-    """Something fetched over HTTPS (or HTTP on the loopback)."""
+    """Something reached by its address, over HTTPS (or HTTP on the loopback) or by a protocol that the address names."""
 
     url: str
 
     def __str__(self) -> str:
-        return self.url
+        return masked_url(self.url)
 
 
 @value
@@ -209,6 +209,21 @@ def _redis(text: str) -> RedisSource:
     return RedisSource(text)
 
 
+def _collector(text: str, _info: ValidationInfo) -> UrlSource:
+    parts = urlsplit(text)
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+    if not is_safe or not parts.hostname or parts.fragment:
+        # Records say who did what: they do not cross a network that others read or change.
+        raise ValueError("write an https:// address (http:// only on the loopback)")
+    return UrlSource(text)
+
+
+def _nats(text: str, _info: ValidationInfo) -> UrlSource:
+    if re.fullmatch(r"(?:nats|tls)://[^\s/?#]+/?", text) is None:
+        raise ValueError("write nats://host:4222 or tls://host:4222")
+    return UrlSource(text)
+
+
 def _located(
     parse: Callable[[str, ValidationInfo], T], schema: dict[str, Any]
 ) -> tuple[PlainValidator, WithJsonSchema]:
@@ -250,3 +265,9 @@ WrittenPolicySource = Annotated[
     ),
 ]
 WrittenRedis = Annotated[RedisSource, *form(_redis, {"pattern": r"^redis(?:s|\+sentinel|\+cluster)?://."})]
+WrittenCollector = Annotated[
+    UrlSource, *_located(_collector, {"pattern": "^https?://.", "examples": ["https://logs.example/sidegate"]})
+]
+WrittenNats = Annotated[
+    UrlSource, *_located(_nats, {"pattern": "^(?:nats|tls)://.", "examples": ["tls://nats.example:4222"]})
+]

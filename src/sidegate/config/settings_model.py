@@ -13,9 +13,12 @@ from sidegate.config.forms import Duration, Hint, Line, OrOne, SurfaceName, Text
 from sidegate.config.places import (
     DirectorySource,
     FilePath,
+    RedisSource,
+    WrittenCollector,
     WrittenEndpoint,
     WrittenFile,
     WrittenJwks,
+    WrittenNats,
     WrittenPolicySource,
     WrittenRedis,
     WrittenUpstream,
@@ -135,7 +138,9 @@ class OpaqueStore(StrEnum):
 class OpaqueSessions(Written):
     """Opaque session cookies, looked up in a store."""
 
-    store: OpaqueStore = Field(default=OpaqueStore.MEMORY, description="memory, or redis.")
+    store: OpaqueStore = Field(
+        default=OpaqueStore.MEMORY, description="memory: of this machine; redis: of all that use `sessions.redis`."
+    )
 
 
 class SurfaceLimits(Written):
@@ -164,6 +169,17 @@ class Sessions(Written):
     """Sessions of people (spec 3.1)."""
 
     cookie: _CookieName = Field(default="__session", description="Name of the session cookie.")
+    redis: WrittenRedis | None = Field(
+        default=None,
+        description="Redis in which sidecars share sessions, revocations and used-up keys; that of the policy if it is"
+        " in one, else each machine has its own.",
+    )
+    max_staleness_ms: Duration = Field(
+        default=Millis(900_000),
+        ge=1000,
+        le=DAY_MS,
+        description="How long what is known of sessions and keys is believed while that Redis is away.",
+    )
     signed: SignedSessions | None = Field(default=None, description="Signed session tokens.")
     opaque: OpaqueSessions | None = Field(default=None, description="Opaque session cookies.")
     surfaces: dict[SurfaceName, SurfaceLimits] = Field(
@@ -174,6 +190,25 @@ class Sessions(Written):
     @classmethod
     def _keep_defaults(cls, given: dict[str, SurfaceLimits]) -> dict[str, SurfaceLimits]:
         return {**DEFAULT_SURFACES, **given}
+
+
+class OnAnomaly(StrEnum):
+    """What follows when a machine identity behaves unusually (spec 3.4)."""
+
+    REPORT = "report"
+    DENY = "deny"
+
+
+class Anomalies(Written):
+    """The watch over API keys and service accounts (spec 3.4)."""
+
+    on_anomaly: OnAnomaly = Field(default=OnAnomaly.REPORT, description="report, or deny while it lasts.")
+    rate_multiple: Whole = Field(default=10, ge=2, le=1000, description="Times its usual rate that is unusual.")
+    min_requests: Whole = Field(
+        default=100, ge=1, le=1_000_000, description="Requests in a window that are never too many."
+    )
+    denials: Whole = Field(default=20, ge=1, le=1_000_000, description="Denials in a window that are no burst yet.")
+    window_ms: Duration = Field(default=Millis(60_000), ge=1000, le=3_600_000, description="What counts as lately.")
 
 
 class ApiKeys(Written):
@@ -211,13 +246,32 @@ class Completions(StrEnum):
     ALL = "all"
 
 
+class Collector(Written):
+    """An HTTP endpoint that records are posted to: the address alone, or a mapping."""
+
+    url: WrittenCollector = Field(description="https:// address; http:// only on the loopback.")
+    ca: FilePath | None = Field(default=None, description="Who may sign its certificate, PEM; else the system's.")
+    token_file: FilePath | None = Field(default=None, description="File that holds a bearer token.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_url(cls, written: object) -> object:
+        return {"url": written} if isinstance(written, str) else written
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Allow the short form."""
+        schema = handler.resolve_ref_schema(handler(core))
+        return {"anyOf": [dict(schema["properties"]["url"]), schema]}
+
+
 class Sink(Written):
     """Where the audit stream is shipped to: exactly one of the keys."""
 
-    file: FilePath | None = Field(default=None, description="A file that records are appended to.")
+    file: FilePath | None = Field(default=None, description="A folder whose files records are appended to.")
     redis: WrittenRedis | None = Field(default=None, description="A Redis stream.")
-    http: Line | None = Field(default=None, description="An HTTP endpoint.")
-    nats: Line | None = Field(default=None, description="A NATS server.")
+    http: Collector | None = Field(default=None, description="An HTTP endpoint.")
+    nats: WrittenNats | None = Field(default=None, description="A NATS server with JetStream; needs the extra nats.")
     kafka: Line | None = Field(default=None, description="A Kafka broker.")
 
     KINDS: ClassVar[tuple[str, ...]] = ("file", "redis", "http", "nats", "kafka")
@@ -263,6 +317,18 @@ class Audit(Written):
     completions: Completions = Field(
         default=Completions.EXCEPTIONAL, description="Completion records: of unusual ends only, or of all requests."
     )
+
+    @field_validator("sinks", mode="after")
+    @classmethod
+    def _one_of_a_kind(cls, sinks: tuple[Sink, ...]) -> tuple[Sink, ...]:
+        seen: set[str] = set()
+        for number, sink in enumerate(sinks):
+            (kind,) = sink.model_fields_set
+            if kind in seen:
+                # How far each has come is kept under its kind.
+                raise refuse(f"is a second sink of kind {kind}", "keep one of each kind", (number,))
+            seen.add(kind)
+        return sinks
 
 
 class Limits(Written):
@@ -360,6 +426,7 @@ class Settings(Written):
     policy: PolicySettings = Field(default_factory=_unset, validate_default=True, description="Where the policy is.")
     sessions: Sessions = Field(default=Sessions(), description="Sessions of people.")
     api_keys: ApiKeys = Field(default=ApiKeys(), description="API keys.")
+    anomalies: Anomalies = Field(default=Anomalies(), description="Unusual behaviour of machines.")
     audit: Audit = Field(default_factory=_unset, validate_default=True, description="Records of decisions.")
     limits: Limits = Field(default=Limits(), description="Limits.")
     forwarding: Forwarding = Field(default=Forwarding(), description="What goes upstream beside the request.")
@@ -370,6 +437,24 @@ class Settings(Written):
     problem_detail: ProblemDetail = Field(default=ProblemDetail.FULL, description="Whether answers name the target.")
     workers: Whole = Field(default=1, ge=1, le=256, description="Processes that share the data port.")
     log: Log = Field(default=Log(), description="Operational log.")
+
+    @model_validator(mode="after")
+    def _match_session_store(self) -> Self:
+        opaque, is_shared = self.sessions.opaque, shared_redis(self) is not None
+        place = ("sessions", "opaque", "store")
+        if opaque is None:
+            return self
+        if opaque.store is OpaqueStore.REDIS and not is_shared:
+            raise refuse("is redis, but none is named", "add `redis: redis://host:6379` under `sessions`", place)
+        if opaque.store is OpaqueStore.MEMORY and is_shared and "store" in opaque.model_fields_set:
+            raise refuse("is memory, but sessions are shared in Redis", "write redis, or leave it out", place)
+        return self
+
+
+def shared_redis(settings: Settings) -> RedisSource | None:
+    """Return the Redis in which sidecars share sessions, revocations and used-up keys; None for none."""
+    source = settings.policy.source
+    return settings.sessions.redis or (source if isinstance(source, RedisSource) else None)
 
 
 def masked(settings: Settings) -> dict[str, Any]:

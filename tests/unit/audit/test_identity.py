@@ -11,10 +11,11 @@ from sidegate.core.trail.chain import is_sidecar_name
 
 def test_name_stays_when_the_host_changes(tmp_path: Path) -> None:
     """A container has another host name at each start; its spool, and so its chain, stays."""
-    first = load_sidecar_name(tmp_path / "audit", "web-1", 0, lambda count: b"\xab" * count)
+    first = load_sidecar_name(tmp_path / "audit", "web-1", "w0", lambda count: b"\xab" * count)
     assert first == "web-1-abababab-w0"
-    assert load_sidecar_name(tmp_path / "audit", "web-2", 0) == first
-    assert load_sidecar_name(tmp_path / "audit", "web-2", 1) == "web-1-abababab-w1"
+    assert load_sidecar_name(tmp_path / "audit", "web-2", "w0") == first
+    assert load_sidecar_name(tmp_path / "audit", "web-2", "w1") == "web-1-abababab-w1"
+    assert load_sidecar_name(tmp_path / "audit", "web-2", "admin") == "web-1-abababab-admin"
     assert [path.name for path in (tmp_path / "audit").iterdir()] == ["sidecar.id"]
 
 
@@ -30,7 +31,7 @@ def test_name_stays_when_the_host_changes(tmp_path: Path) -> None:
 )
 def test_name_is_fit_for_a_folder(host: str, expected: str, tmp_path: Path) -> None:
     """Whatever a host is called."""
-    name = load_sidecar_name(tmp_path, host, 0, bytes)
+    name = load_sidecar_name(tmp_path, host, "w0", bytes)
     assert expected == name
     assert is_sidecar_name(name)
 
@@ -40,4 +41,4 @@ def test_name_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
     """The file was damaged: going on under another name would begin another chain in silence."""
     (tmp_path / "sidecar.id").write_bytes(content)
     with pytest.raises(ConfigError, match="restore the file"):
-        load_sidecar_name(tmp_path, "host", 0)
+        load_sidecar_name(tmp_path, "host", "w0")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sidegate.audit.layout import segment_path
-from sidegate.audit.ports import Batch
+from sidegate.audit.ports import START, Batch, BehindError, Position
 from sidegate.audit.shipper import Shipper
 from sidegate.core.model.errors import Dependency, DependencyError
 from sidegate.core.model.units import UnixMillis
@@ -20,6 +20,7 @@ class ListSink:
 
     def __init__(self, name: str = "list") -> None:
         self.name = name
+        self.settle_s = 0.0
         self.batches: list[Batch] = []
         self.failures = 0
 
@@ -45,6 +46,7 @@ class FolderSource:
     def __init__(self) -> None:
         self.unshipped_since: dict[str, UnixMillis] = {}
         self.written_to = (0, 0)
+        self.is_tight = False
         self.acknowledged: list[int] = []
         self.on_stored: Callable[[], None] = lambda: None
 
@@ -242,3 +244,79 @@ def test_sink_name_is_fit_for_a_file(tmp_path: Path) -> None:
     """The cursor is named after it."""
     with pytest.raises(ValueError, match="cannot name a file"):
         Shipper(tmp_path, "h", FolderSource(), ListSink("../x"))
+
+
+class ForgetfulSink(ListSink):
+    """Knows where it stands, and can be made to forget the last batches, or to come back empty."""
+
+    def __init__(self) -> None:
+        super().__init__("forgetful")
+        self.settle_s = 60.0
+        self.asked = 0
+
+    async def send(self, batch: Batch) -> None:
+        """Take what follows, or what the spool has nothing before."""
+        known = self.batches[-1].end if self.batches else None
+        if not batch.is_oldest and known != batch.begin:
+            raise BehindError("adding", known)
+        if batch.data:
+            await super().send(batch)
+        else:
+            self.asked += 1
+
+
+async def test_new_sink_is_told_that_nothing_came_before(tmp_path: Path, lines: Iterator[bytes]) -> None:
+    """It says that it is behind, and the spool has nothing older: that is no loss."""
+    source, sink = FolderSource(), ForgetfulSink()
+    data = _take(lines, 3)
+    _write(source, tmp_path, 1, data)
+    await Shipper(tmp_path, "h", source, sink, _no_wait).drain()
+    assert sink.data == data
+    assert [(batch.begin, batch.end, batch.is_oldest) for batch in sink.batches] == [
+        (START, Position(1, len(data)), True)
+    ]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+async def test_what_a_sink_lost_is_sent_again(kept: int, tmp_path: Path, lines: Iterator[bytes]) -> None:
+    """From where it stands, or from the oldest segment; then it has everything, in order and once."""
+    source, sink = FolderSource(), ForgetfulSink()
+    shipper = Shipper(tmp_path, "h", source, sink, _no_wait)
+    parts = [_take(lines, 2) for _ in range(4)]
+    for number, part in zip((1, 1, 2), parts, strict=False):
+        _write(source, tmp_path, number, part)
+        await shipper.drain()
+    del sink.batches[kept:]
+    _write(source, tmp_path, 2, parts[3])
+    await shipper.drain()
+    assert sink.data == b"".join(parts)
+
+
+async def test_loss_beyond_what_the_spool_has_does_not_stop_it(tmp_path: Path, lines: Iterator[bytes]) -> None:
+    """The rest is sent all the same."""
+    source, sink = FolderSource(), ForgetfulSink()
+    shipper = Shipper(tmp_path, "h", source, sink, _no_wait)
+    first, second, third = (_take(lines, 2) for _ in range(3))
+    _write(source, tmp_path, 1, first)
+    await shipper.drain()
+    _write(source, tmp_path, 2, second)
+    await shipper.drain()
+    segment_path(tmp_path, 1).unlink()
+    sink.batches.clear()
+    _write(source, tmp_path, 2, third)
+    await shipper.drain()
+    assert sink.data == second + third
+
+
+async def test_segments_are_kept_while_the_sink_may_lose_them(tmp_path: Path, lines: Iterator[bytes]) -> None:
+    """Unless the spool needs the room."""
+    source, sink = FolderSource(), ForgetfulSink()
+    shipper = Shipper(tmp_path, "h", source, sink, _no_wait)
+    for number in (1, 2, 3):
+        _write(source, tmp_path, number, _take(lines, 1))
+        await shipper.drain()
+    assert source.acknowledged == []
+    source.is_tight = True
+    _write(source, tmp_path, 3, _take(lines, 1))
+    await shipper.drain()
+    assert source.acknowledged == [2]

@@ -8,12 +8,11 @@ from sidegate.config.settings import masked
 
 TLS = "{address: '127.0.0.1:1', tls: {cert: a, key: b}}"
 
-ASKED = {
+ASKED: dict[tuple[str, ...], str] = {
     ("listen", "tls"): UPSTREAM + f"listen: {TLS}",
     ("admin", "tls"): UPSTREAM + f"admin: {TLS}",
     ("upstream", "url"): "upstream: {url: https://h}",
     ("policy", "source"): UPSTREAM + "policy: {source: redis+sentinel://user:secret@h/0}",
-    ("sessions", "opaque", "store"): UPSTREAM + "sessions: {opaque: {store: redis}}",
     ("forwarding", "assertion"): UPSTREAM + "forwarding: {assertion: {issuer: sidegate, key: file:k}}",
 }
 

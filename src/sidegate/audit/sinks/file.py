@@ -42,6 +42,11 @@ class FileSink:
         """``file``."""
         return "file"
 
+    @property
+    def settle_s(self) -> float:
+        """Nothing is acknowledged before it is on the disk."""
+        return 0.0
+
     async def send(self, batch: Batch) -> None:
         """Append *batch*, but for what of it is there already, and wait for the disk.
 
