@@ -1,11 +1,12 @@
 """What is read and checked before any process listens: all problems of all files at once."""
 
-import re
 import socket
 from pathlib import Path
 from typing import Final
 
+from sidegate.audit.identity import load_sidecar_name
 from sidegate.audit.keys import load_signer
+from sidegate.audit.sinks.making import check_sinks
 from sidegate.audit.spool import Durability, OnFull, SpoolLimits
 from sidegate.audit.trail import TrailSettings
 from sidegate.config.routes_file import load_routes
@@ -14,8 +15,8 @@ from sidegate.core.model.value import value
 from sidegate.core.routing.table import RouteTable
 from sidegate.core.trail.checkpoint import CheckpointSigner
 
-_UNNAMEABLE: Final = re.compile(r"[^A-Za-z0-9._-]")
-_MAX_HOST: Final = 63
+_LEAST_SPOOL_BYTES: Final = 256 * 1024
+"""What each process may use at least, however many share the cap: some hundred records."""
 
 STATE_FOLDER: Final = "state"
 """Beside the spool: sessions, revocations and used-up keys of this machine."""
@@ -40,8 +41,10 @@ def draw(settings: Settings) -> Blueprint:
     """Read what *settings* name, but for the policy.
 
     Raises:
-        ConfigError: Routes or keys cannot be used.
+        ConfigError: Routes, keys or sinks cannot be used.
+        OSError: The spool's folder cannot be made.
     """
+    check_sinks(settings.audit.sinks)
     routes = load_routes(settings.routes).table
     key = settings.audit.checkpoint.key
     return Blueprint(settings, routes, load_signer(settings.audit.spool, None if key is None else key.path))
@@ -52,14 +55,20 @@ def state_folder(settings: Settings) -> Path:
     return settings.audit.spool.parent / STATE_FOLDER
 
 
-def sidecar_name(part: str) -> str:
-    """Return the name under which a process of this machine writes records, the same after a restart.
+def running_parts(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the processes that write records: ``w0``, ``w1`` … for workers, ``admin`` beside several."""
+    workers = tuple(f"w{number}" for number in range(settings.workers))
+    return workers if settings.workers == 1 else (*workers, "admin")
 
-    Args:
-        part: ``w0``, ``w1`` … for workers, ``admin`` for the admin process.
+
+def sidecar_name(settings: Settings, part: str) -> str:
+    """Return the name under which the process called *part* writes records, the same after a restart.
+
+    Raises:
+        ConfigError: The name kept in the spool cannot be read.
+        OSError: None can be kept there.
     """
-    host = _UNNAMEABLE.sub("-", socket.gethostname())[:_MAX_HOST].strip(".-") or "host"
-    return f"{host}-{part}"
+    return load_sidecar_name(settings.audit.spool, socket.gethostname(), part)
 
 
 def trail_settings(settings: Settings, part: str) -> TrailSettings:
@@ -68,10 +77,11 @@ def trail_settings(settings: Settings, part: str) -> TrailSettings:
     copy_to = audit.checkpoint.copy_to
     return TrailSettings(
         root=audit.spool,
-        sidecar=sidecar_name(part),
+        sidecar=sidecar_name(settings, part),
         limits=SpoolLimits(
             segment_bytes=audit.segment_bytes,
-            max_bytes=audit.max_bytes,
+            # The cap is the sidecar's, not each process's.
+            max_bytes=max(_LEAST_SPOOL_BYTES, audit.max_bytes // len(running_parts(settings))),
             reserve_bytes=audit.reserve_bytes,
             on_full=OnFull(audit.on_full.value),
             durability=Durability(audit.durability.value),

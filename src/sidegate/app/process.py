@@ -7,10 +7,8 @@ from functools import partial
 from typing import Final
 
 from sidegate.app.blueprint import Blueprint, trail_settings
-from sidegate.audit.shipper import Shipper
-from sidegate.audit.sinks.file import FileSink
+from sidegate.app.shipping import Shipping
 from sidegate.audit.trail import AuditTrail, DropCause
-from sidegate.core.model.errors import InvariantError
 from sidegate.distribution.directory import PolicyDirectory
 from sidegate.distribution.holder import SnapshotHolder
 from sidegate.telemetry import catalogue
@@ -63,7 +61,6 @@ class Process:
         failures: LoadFailures,
     ) -> None:
         self.blueprint = blueprint
-        self._part = part
         self.clock = SystemClock()
         self.metrics = Metrics()
         self.tasks = TaskSet()
@@ -71,7 +68,7 @@ class Process:
         self._directory = directory
         self._failures = failures
         self.trail = AuditTrail(trail_settings(blueprint.settings, part), blueprint.signer, self.clock)
-        self._sinks: list[FileSink] = []
+        self._shipping = Shipping(blueprint, part, self.trail, self.clock)
         self._on_beat: OnBeat | None = None
         self._lag = LoopLag(self.metrics, self.clock, self._beat)
         self.stopping = asyncio.Event()
@@ -88,7 +85,7 @@ class Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop, number)
         self.trail.open()
-        self._start_shipping()
+        self._shipping.start(self.tasks)
         self._watch_gauges()
         self._lag.start()
         self._directory.start(self.tasks)
@@ -102,8 +99,7 @@ class Process:
         self._lag.close()
         await self.tasks.close()
         await self.trail.close()
-        for sink in self._sinks:
-            await sink.close()
+        await self._shipping.close()
 
     def on_beat(self, told: OnBeat) -> None:
         """Have *told* called with the monotonic clock a few times a second."""
@@ -122,16 +118,6 @@ class Process:
         else:
             _log.info("stop_requested", signal=signal.Signals(number).name)
             self.stopping.set()
-
-    def _start_shipping(self) -> None:
-        settings = trail_settings(self.blueprint.settings, self._part)
-        for sink in self.blueprint.settings.audit.sinks:
-            if sink.file is None:
-                raise InvariantError("a sink passed the settings that this version does not have")
-            output = FileSink(sink.file)
-            self._sinks.append(output)
-            shipper = Shipper(settings.root / settings.sidecar, settings.sidecar, self.trail, output)
-            self.tasks.spawn(shipper.run(), f"ship_to_{output.name}")
 
     def _watch_gauges(self) -> None:
         metrics, trail, policies = self.metrics, self.trail, self.policies
