@@ -23,7 +23,6 @@ from sidegate.core.identity.session import (
     judge_session,
     limits_on,
     reason_of,
-    strictest,
 )
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import DependencyError, IntegrityError
@@ -31,10 +30,10 @@ from sidegate.core.model.principal import Address, CredentialKind, VerifiedCrede
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.core.model.value import hot_value, value
 from sidegate.core.policy.document import KeyEntry
-from sidegate.core.policy.document import SessionLimits as Tightening
 from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.wire.credential import Presented
 from sidegate.credentials.events import KeySeen, RevokedKind, SessionSeen, key_name
+from sidegate.credentials.limits import effective_limits
 from sidegate.credentials.opaque import digest_session
 from sidegate.credentials.ports import KeySource, Missing, OnConsumed, Pending, SharedState
 from sidegate.credentials.table import SessionRecord, facts_of
@@ -64,7 +63,6 @@ fetched is lost as fast as it comes."""
 _EPOCH: Final = UnixMillis(0)
 _NO_TIME: Final = Millis(0)
 _FOREVER: Final = UnixMillis(2**63 - 1)
-_UNTOUCHED: Final[Mapping[str, Tightening]] = {}
 
 _log: Final = get_log("credentials")
 
@@ -333,6 +331,7 @@ class CredentialVerifier:
             issued_at=_EPOCH if issued_at is None else issued_at,
             expires_at=expiry_of(entry),
             single_use=entry.single_use,
+            key_digest=entry.digest,
         )
         missing = self._state.missing(facts_of(credential))
         if missing:
@@ -459,11 +458,7 @@ class CredentialVerifier:
         return True
 
     def _limits_of(self, surface: str, org: str, record: SessionRecord | None, snapshot: Snapshot) -> SessionLimits:
-        organization = snapshot.organizations.get(org)
-        limits = limits_on(surface, self._surfaces, organization.sessions if organization is not None else _UNTOUCHED)
-        if record is None or record.limits is None:
-            return limits
-        return strictest((limits, record.limits))
+        return effective_limits(surface, org, record, self._surfaces, snapshot)
 
     def _record_activity(
         self, credential: VerifiedCredential, started: UnixMillis, due: Millis, now: UnixMillis

@@ -168,6 +168,7 @@ def test_api_key(bench: Bench, present: Callable[[bytes], Presented]) -> None:
         surface="api",
         issued_at=UnixMillis(NOW - 1),
         expires_at=UnixMillis(NOW - 1 + MAX_LIFETIME),
+        key_digest=KEY.digest,
     )
     assert expected == found
 

@@ -74,6 +74,7 @@ class VerifiedCredential:
         issued_at: When it was issued, for revocation of all that is older.
         expires_at: The first instant at which it is over; None for never.
         single_use: It must be consumed after the decision and before anything is forwarded (spec 3.2).
+        key_digest: SHA-256 of an API key, by which its record is found again; None for a session.
     """
 
     kind: CredentialKind
@@ -88,6 +89,7 @@ class VerifiedCredential:
     issued_at: UnixMillis = UnixMillis(0)
     expires_at: UnixMillis | None = None
     single_use: bool = False
+    key_digest: bytes | None = None
 
 
 @hot_value
