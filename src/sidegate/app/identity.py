@@ -2,7 +2,7 @@
 
 import aiohttp
 
-from sidegate.app.blueprint import state_folder
+from sidegate.app.shared_state import open_state
 from sidegate.config.places import FileSource, UrlSource
 from sidegate.config.settings import Settings
 from sidegate.config.settings_model import SignedSessions as SignedSettings
@@ -10,8 +10,6 @@ from sidegate.core.identity.claims import ClaimRules, parse_claim_path
 from sidegate.core.identity.jwk import Algorithm, VerificationKey, shared_secret
 from sidegate.core.identity.jwt import TokenRules
 from sidegate.core.identity.session import SessionLimits
-from sidegate.credentials.follower import StateFollower
-from sidegate.credentials.journal import JournalLog
 from sidegate.credentials.jwks import (
     Fetcher,
     FileFetcher,
@@ -21,7 +19,6 @@ from sidegate.credentials.jwks import (
     UrlFetcher,
     open_session,
 )
-from sidegate.credentials.state import FollowedState
 from sidegate.credentials.verifier import CredentialVerifier, SignedSessions
 from sidegate.telemetry.clock import Clock
 from sidegate.telemetry.tasks import TaskSet
@@ -33,13 +30,13 @@ class Identity:
     Attributes:
         verifier: What the data path asks.
         state: Sessions, revocations and used-up keys.
+        link: To the Redis that they are in, if they are in one.
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        folder = state_folder(settings)
-        log = JournalLog(folder)
-        self.state = FollowedState(log)
-        self._follower = StateFollower(self.state, log, folder, clock)
+        self._opened = open_state(settings, clock)
+        self.state = self._opened.state
+        self.link = self._opened.link
         self._session: aiohttp.ClientSession | None = None
         self._jwks: JwksSource | None = None
         self.verifier = CredentialVerifier(
@@ -86,13 +83,13 @@ class Identity:
 
     async def start(self, tasks: TaskSet) -> None:
         """Fetch keys once, then keep everything current. Keys that cannot be had now verify nothing until they can."""
-        tasks.spawn(self._follower.run(), "follow_state")
+        await self._opened.start()
         if self._jwks is not None:
             await self._jwks.refresh()
             tasks.spawn(self._jwks.run(), "refresh_keys")
 
     async def close(self) -> None:
         """Write what waits and let go."""
-        self.state.close()
+        await self._opened.close()
         if self._session is not None:
             await self._session.close()

@@ -10,6 +10,7 @@ from sidegate.app.identity import Identity
 from sidegate.app.process import Process
 from sidegate.app.standing import Standing
 from sidegate.core.model.errors import Problem
+from sidegate.telemetry import catalogue
 from sidegate.telemetry.shared import Board, Reading, Slot, readings_of
 
 _MILLIS_PER_SECOND: Final = 1000
@@ -26,6 +27,8 @@ class Server:
     def __init__(self, process: Process, listening: socket.socket) -> None:
         self._process = process
         self._identity = Identity(process.blueprint.settings, process.clock)
+        if self._identity.link is not None:
+            process.metrics.watch(catalogue.REDIS_UP, self._identity.link.gauge)
         self._plane = DataPlane(build_gateway(process, self._identity), listening)
 
     @property

@@ -30,7 +30,7 @@ COMMANDS: Final = {
     "policy": "Test, compare and show policies.",
     "shadow": "Report where the candidate policy differs from the enforced one.",
     "key": "Make API keys.",
-    "session": "Create, list and revoke sessions of the embedded store.",
+    "session": "Create, list and revoke sessions.",
     "audit": "Read, verify and export the audit trail.",
     "routes": "Import routes from OpenAPI and find the route of a request.",
     "config": "Show the settings in effect.",

@@ -3,9 +3,11 @@
 from hashlib import sha256
 from typing import Final
 
+from sidegate.core.identity.api_key import ID_CHARS
 from sidegate.core.identity.encoding import decode_base64url, encode_base64url
 from sidegate.core.identity.names import is_safe_id, is_surface
 from sidegate.core.identity.session import SessionLimits
+from sidegate.core.model.errors import NamingError
 from sidegate.core.model.target import require_name
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.model.value import value
@@ -97,27 +99,65 @@ def list_sessions(registry: Registry, account: str | None = None, org: str | Non
     return tuple(sorted(registry.list_sessions(account, org), key=lambda record: (record.started, record.id)))
 
 
-def revoke_session(registry: Registry, session_id: str, now: UnixMillis) -> None:
-    """End a session for good, whether it is remembered or not: its token may be seen later.
+def revoke(registry: Registry, kind: RevokedKind, name: str, now: UnixMillis) -> None:
+    """Invalidate something for good, whether it is remembered or not: its token may be seen later (spec 3.1).
+
+    Args:
+        registry: Where it is recorded.
+        kind: What *name* names. A session: logout. An account: password change, suspension, leaver; all its sessions
+            that began until *now*. A key, as :func:`sidegate.credentials.events.key_name` says: exposure. A link: it
+            and everything below it. An organization: all its sessions that began and keys that were made until *now*.
+        name: Of it.
+        now: Wall clock.
 
     Raises:
-        ValueError: *session_id* cannot be one.
+        ValueError: *name* cannot be one.
         DependencyError: It could not be recorded.
     """
-    _revoke(registry, RevokedKind.SESSION, session_id, now)
+    if not _CAN_BE[kind](name):
+        raise ValueError(f"`{name}` cannot be the id of a {kind}; {_WRITTEN_LIKE[kind]}")
+    registry.revoke(Revoked(kind, name, now))
+
+
+def revoke_session(registry: Registry, session_id: str, now: UnixMillis) -> None:
+    """End a session; see :func:`revoke`."""
+    revoke(registry, RevokedKind.SESSION, session_id, now)
 
 
 def revoke_account(registry: Registry, account: str, now: UnixMillis) -> None:
-    """End every session of *account* that was issued until *now*: password change, suspension, leaver.
-
-    Raises:
-        ValueError: *account* cannot be one.
-        DependencyError: It could not be recorded.
-    """
-    _revoke(registry, RevokedKind.ACCOUNT, account, now)
+    """End every session of *account* that began until *now*; see :func:`revoke`."""
+    revoke(registry, RevokedKind.ACCOUNT, account, now)
 
 
-def _revoke(registry: Registry, kind: RevokedKind, revoked_id: str, now: UnixMillis) -> None:
-    if not is_safe_id(revoked_id.partition(":")[2] if kind is RevokedKind.ACCOUNT else revoked_id):
-        raise ValueError(f"`{revoked_id}` cannot be the id of a {kind}; take it as `session list` shows it")
-    registry.revoke(Revoked(kind, revoked_id, now))
+def _is_account(name: str) -> bool:
+    kind, _, local = name.partition(":")
+    return kind in {"user", "service"} and is_safe_id(local)
+
+
+def _is_org(name: str) -> bool:
+    try:
+        require_name(name, "organization")
+    except NamingError:
+        return False
+    return True
+
+
+def _is_key(name: str) -> bool:
+    org, _, key_id = name.rpartition("/")
+    return _is_org(org) and len(key_id) == ID_CHARS and key_id.isascii() and key_id.isalnum()
+
+
+_CAN_BE: Final = {
+    RevokedKind.SESSION: is_safe_id,
+    RevokedKind.ACCOUNT: _is_account,
+    RevokedKind.KEY: _is_key,
+    RevokedKind.LINK: is_safe_id,
+    RevokedKind.ORGANIZATION: _is_org,
+}
+_WRITTEN_LIKE: Final = {
+    RevokedKind.SESSION: "take it as `session list` shows it",
+    RevokedKind.ACCOUNT: "write user:ana or service:ci",
+    RevokedKind.KEY: "write the organization, a slash and the 16 letters and digits of the key's id",
+    RevokedKind.LINK: "take it from the actor's chain in an audit record",
+    RevokedKind.ORGANIZATION: "write its name as the policy has it",
+}

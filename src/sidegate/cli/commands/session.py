@@ -1,4 +1,4 @@
-"""`sidegate session`: opaque sessions of the embedded store (spec 3.1)."""
+"""`sidegate session`: sessions as this machine, or all that share a Redis, know them (spec 3.1)."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from sidegate.app.blueprint import state_folder
+from sidegate.app.shared_state import open_registry
 from sidegate.cli.arguments import ConfigOption, OutputOption, parse_duration, read_value
 from sidegate.cli.exit_codes import ExitCode, UsageError
 from sidegate.cli.local import read_settings
@@ -15,40 +15,36 @@ from sidegate.cli.output import Colour, Format, coloured, complain, say, show_js
 from sidegate.config.settings import Settings
 from sidegate.core.identity.session import SessionLimits, judge_session, limits_on, strictest
 from sidegate.core.model.principal import CredentialKind, VerifiedCredential
-from sidegate.core.model.units import Millis, UnixMillis, format_instant
-from sidegate.credentials.journal import JournalLog
+from sidegate.core.model.units import UnixMillis, format_instant
+from sidegate.credentials.events import RevokedKind
 from sidegate.credentials.opaque import (
     SESSION_BYTES,
     NewSession,
     create_session,
     digest_session,
     list_sessions,
-    revoke_account,
-    revoke_session,
+    revoke,
 )
-from sidegate.credentials.state import FollowedState
+from sidegate.credentials.ports import Registry
 from sidegate.credentials.table import SessionRecord
 from sidegate.telemetry import clock
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-_PATIENCE: Final = Millis(5_000)
-"""How long to wait for a worker's write; nobody else waits for this command."""
-
 
 @app.callback()
 def _group() -> None:
-    """Create, list and revoke sessions of the embedded store."""
+    """Create, list and revoke sessions."""
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator[FollowedState]:
-    """Open the state that running workers share; what is written is seen by them within a poll."""
-    state = FollowedState(JournalLog(state_folder(settings), _PATIENCE))
+def _opened(settings: Settings) -> Iterator[Registry]:
+    """Open the state that running sidecars share; what is written is seen by them at once."""
+    registry = open_registry(settings)
     try:
-        yield state
+        yield registry
     finally:
-        state.close()
+        registry.close()
 
 
 _CREATE_EPILOG: Final = """
@@ -124,7 +120,7 @@ def list_command(
     config: ConfigOption = None,
     output: OutputOption = Format.TABLE,
 ) -> int:
-    """List the sessions that the embedded store remembers, oldest first, also those that are over.
+    """List the sessions that are remembered, oldest first, also those that are over.
 
     Opaque ones are there from their creation, signed ones from their first use.
     """
@@ -176,7 +172,7 @@ def _configured(settings: Settings) -> dict[str, SessionLimits]:
     }
 
 
-def _verdict(state: FollowedState, record: SessionRecord, configured: dict[str, SessionLimits], now: UnixMillis) -> str:
+def _verdict(state: Registry, record: SessionRecord, configured: dict[str, SessionLimits], now: UnixMillis) -> str:
     """Say how a session stands, by the configured limits and its own; an organization may have shorter ones."""
     credential = VerifiedCredential(
         CredentialKind.SESSION, record.id, record.account, record.org, issued_at=record.started
@@ -194,6 +190,7 @@ _REVOKE_EPILOG: Final = """
 Examples:
   sidegate session revoke 3b5a…
   sidegate session revoke --account user:ana
+  sidegate session revoke --organization acme
 """
 
 
@@ -206,19 +203,41 @@ def revoke_command(
     account: Annotated[
         str | None, typer.Option("--account", metavar="ACCOUNT", help="All its sessions that began until now.")
     ] = None,
+    link: Annotated[
+        str | None, typer.Option("--link", metavar="ID", help="A link of delegation chains, and all below it.")
+    ] = None,
+    organization: Annotated[
+        str | None,
+        typer.Option("--organization", metavar="ORG", help="Its sessions that began, its keys made until now."),
+    ] = None,
     config: ConfigOption = None,
 ) -> int:
-    """End a session, or all of an account, for good and on every worker of this machine."""
-    if (session_id is None) is (account is None):
-        raise UsageError("give either the id of a session or --account")
-    now = clock.now()
-    with _opened(read_settings(config)) as state:
+    """End a session, all of an account, what acts by a link of a chain, or everything of an organization.
+
+    For good, and on every sidecar that shares the state.
+    """
+    named = {
+        RevokedKind.SESSION: session_id,
+        RevokedKind.ACCOUNT: account,
+        RevokedKind.LINK: link,
+        RevokedKind.ORGANIZATION: organization,
+    }
+    given = [(kind, name) for kind, name in named.items() if name is not None]
+    if len(given) != 1:
+        raise UsageError("give either the id of a session, --account, --link or --organization")
+    kind, name = given[0]
+    with _opened(read_settings(config)) as registry:
         try:
-            if session_id is not None:
-                revoke_session(state, session_id, now)
-            elif account is not None:
-                revoke_account(state, account, now)
+            revoke(registry, kind, name, clock.now())
         except ValueError as error:
             raise UsageError(str(error)) from None
-    complain(f"revoked {session_id if session_id is not None else f'every session of {account} until now'}")
+    complain(f"revoked {_REVOKED_TEXT[kind].format(name)}")
     return ExitCode.OK
+
+
+_REVOKED_TEXT: Final = {
+    RevokedKind.SESSION: "{}",
+    RevokedKind.ACCOUNT: "every session of {} until now",
+    RevokedKind.LINK: "the link {} and all below it",
+    RevokedKind.ORGANIZATION: "every session and key of {} until now",
+}
