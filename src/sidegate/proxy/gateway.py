@@ -19,7 +19,7 @@ from sidegate.proxy.client import ClientConnection
 from sidegate.proxy.deadlines import Deadlines
 from sidegate.proxy.forwarding import Network
 from sidegate.proxy.prepared import Prepared, Standing, Undecided
-from sidegate.proxy.reading import LineReading, Readings
+from sidegate.proxy.reading import REMEMBERED_BYTES, LineReading, Readings
 from sidegate.proxy.refusals import Refusals
 from sidegate.proxy.upstream import UpstreamPool
 from sidegate.telemetry.catalogue import PresentedKind, RequestKind
@@ -108,7 +108,7 @@ class Gateway:
         self.emptied = asyncio.Event()
         self.deadlines = Deadlines(loop)
         self.undecided = Undecided()
-        self.response_heads: MakingMemo[bytes, ResponseHead] = MakingMemo(REMEMBERED_RESPONSES, read_response_head)
+        self._response_heads: MakingMemo[bytes, ResponseHead] = MakingMemo(REMEMBERED_RESPONSES, read_response_head)
         self._standings: Memo[int, Standing] = Memo(REMEMBERED_CREDENTIALS)
         # By the identity of both: what is remembered keeps the credential alive, so its id cannot be another's.
         self._prepared: Memo[tuple[LineReading, int], Prepared] = Memo(REMEMBERED_QUESTIONS)
@@ -163,6 +163,14 @@ class Gateway:
             known = Standing(credential)
             self._standings.remember(id(credential), known)
         return known
+
+    def read_response_head(self, head: bytes) -> ResponseHead:
+        """Read a response head; equal ones only once, unless they are long.
+
+        Raises:
+            WireError: 502 ``upstream_invalid``.
+        """
+        return self._response_heads.get(head) if len(head) <= REMEMBERED_BYTES else read_response_head(head)
 
     def count_decision(self, decision: Decision) -> None:
         """Count a refusal that came before the engine."""

@@ -6,6 +6,7 @@ from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import WireError
 from sidegate.core.model.value import hot_value
 from sidegate.core.trail.record import Ending
+from sidegate.core.wire.fields import has_stray_line_end
 from sidegate.core.wire.response import MAX_INTERIM, Framing, ResponseHead
 from sidegate.proxy.body import BodyReader, ChunkedBody, LengthBody, UntilCloseBody, frame_chunks
 from sidegate.proxy.upstream import UpstreamConnection
@@ -86,6 +87,7 @@ class Relay:
     """
 
     __slots__ = (
+        "_choked",
         "_client",
         "_forward",
         "_gateway",
@@ -120,6 +122,7 @@ class Relay:
         self._retried = False
         self._over = False
         self._throttled = False
+        self._choked = False
         self._window = 0
         self.head: ResponseHead | None = None
         self.bytes_in = 0
@@ -239,6 +242,8 @@ class Relay:
         ):
             self._window += moved
             self._client.deadline = now + RATE_WINDOW_S
+        elif self.head is None and self._choked:
+            self._fail(Reason.UPSTREAM_TIMEOUT, "the upstream took the request body too slowly")
         elif self.head is None:
             self._fail(Reason.REQUEST_TIMEOUT, "the request body came too slowly")
         else:
@@ -249,10 +254,12 @@ class Relay:
 
     def upstream_full(self) -> None:
         """The upstream does not drain: read no more of the request."""
+        self._choked = True
         self._client.pause()
 
     def upstream_drained(self) -> None:
         """Read on, while there is a body to read."""
+        self._choked = False
         if self._client.body is not None:
             self._client.resume()
 
@@ -291,9 +298,12 @@ class Relay:
             if end < 0:
                 if len(data) > UPSTREAM_HEAD_BYTES:
                     raise WireError(502, Reason.UPSTREAM_INVALID, "the response head is too long")
+                if has_stray_line_end(data, 0, len(data)):
+                    # It could never become a good one; without this its end would be waited for.
+                    raise WireError(502, Reason.UPSTREAM_INVALID, "a line of the response head does not end in CRLF")
                 self._held = data
                 return
-            head = self._gateway.response_heads.get(data[: end + 2])
+            head = self._gateway.read_response_head(data[: end + 2])
             data = data[end + 4 :]
             if head.status >= 200:
                 break
