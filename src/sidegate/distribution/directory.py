@@ -3,9 +3,7 @@
 
 import asyncio
 import gc
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -16,6 +14,7 @@ from sidegate.core.model.value import value
 from sidegate.core.policy.compile import compile_document
 from sidegate.core.policy.snapshot import OrganizationSnapshot, Snapshot
 from sidegate.distribution.holder import SnapshotHolder
+from sidegate.distribution.politeness import politely
 from sidegate.telemetry.clock import Clock
 from sidegate.telemetry.log import get_log
 from sidegate.telemetry.tasks import TaskSet
@@ -25,10 +24,6 @@ _log: Final = get_log("distribution")
 POLL_INTERVAL_S: Final = 0.2
 """Between two looks at the folder; a change is taken at the second look that finds it the same, so it is in force well
 within a second. A look costs one stat per file."""
-
-COMPILE_SWITCH_INTERVAL_S: Final = 0.000_5
-"""While a thread compiles, the event loop waits so long for the interpreter lock, not the usual 5 ms: one turn needs it
-several times."""
 
 Signature = tuple[int, int, int, int]
 """mtime_ns, size, inode and device of what a name leads to: any of them changes when the content does."""
@@ -147,7 +142,7 @@ class PolicyDirectory:
             await self.refresh()
 
     def _look_politely(self) -> _Look:
-        with _politely():
+        with politely():
             return self._look(must_settle=True)
 
     def _look(self, *, must_settle: bool) -> _Look:
@@ -245,22 +240,3 @@ def _is_news(file: _File, known: _File | None) -> bool:
 def _signature_of(path: Path) -> Signature:
     stat = path.stat()
     return (stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev)
-
-
-@contextmanager
-def _politely() -> Iterator[None]:
-    """Let the event loop run beside the work of this thread.
-
-    The garbage collector is held off: it would walk over everything that is being built, again and again, with the
-    interpreter lock in its hands (measured with 20,000 bindings: stalls of 270 ms with it).
-    """
-    before = sys.getswitchinterval()
-    collects = gc.isenabled()
-    sys.setswitchinterval(COMPILE_SWITCH_INTERVAL_S)
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
-        sys.setswitchinterval(before)

@@ -1,11 +1,14 @@
 """The snapshot in force, read once per request and replaced as a whole (spec 5.1)."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from sidegate.core.model.authority import Authority
 from sidegate.core.model.errors import InvariantError, Problem
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.policy.snapshot import Snapshot
+from sidegate.distribution.ports import NEVER, Fetched, OnFetched, Want
 
 OnSwap = Callable[[Snapshot], None]
 """Told the new snapshot, after it is in force."""
@@ -18,7 +21,9 @@ class SnapshotHolder:
     """Where everybody reads the policy from.
 
     Handing a snapshot over is one store of a reference, which the interpreter makes whole: readers need no lock, and
-    hold on to the snapshot they took until their request is done. There is one writer, on the event loop.
+    hold on to the snapshot they took until their request is done. There is one writer, on the event loop. Everything is
+    in memory, and a file does not grow old: it is a :class:`~sidegate.distribution.ports.PolicySource` of which nothing
+    is ever missing but a revision from the future.
 
     Attributes:
         loaded_at: When the snapshot in force was put here; None before the first.
@@ -39,6 +44,34 @@ class SnapshotHolder:
     def current(self) -> Snapshot:
         """The snapshot in force; one without organizations before the first load."""
         return self._current
+
+    @property
+    def stale_after(self) -> UnixMillis:
+        """See :class:`sidegate.distribution.ports.PolicySource`."""
+        return NEVER
+
+    def missing(self, org: str, account: str, revision: int) -> Want | None:
+        """See :class:`sidegate.distribution.ports.PolicySource`. The revision is that of the whole snapshot."""
+        return Want(org, account, revision) if revision > self._current.revision else None
+
+    def missing_key(self, key_id: str) -> Want | None:
+        """See :class:`sidegate.distribution.ports.PolicySource`."""
+        del key_id
+        return None
+
+    def fetch(self, want: Want, on_fetched: OnFetched) -> None:
+        """See :class:`sidegate.distribution.ports.PolicySource`. Files are looked at when it is time, not on demand."""
+        asyncio.get_running_loop().call_soon(on_fetched, Fetched.BEHIND if want.revision else Fetched.READY)
+
+    def is_too_old(self, org: str, authorities: Iterable[Authority], now: UnixMillis) -> bool:
+        """See :class:`sidegate.distribution.ports.PolicySource`."""
+        del org, authorities, now
+        return False
+
+    def unchecked_since(self, now: UnixMillis) -> UnixMillis | None:
+        """See :class:`sidegate.distribution.ports.PolicySource`."""
+        del now
+        return None
 
     def on_swap(self, listener: OnSwap) -> None:
         """Have *listener* told of every swap from now on."""

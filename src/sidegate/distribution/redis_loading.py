@@ -1,0 +1,156 @@
+"""What came from Redis, judged and taken into memory as a whole (spec 5.2)."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, cast
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from sidegate.core.model.errors import IntegrityError
+from sidegate.core.model.value import value
+from sidegate.distribution.redis_events import Changed, read_event
+from sidegate.distribution.redis_memory import (
+    Held,
+    HeldHeader,
+    HeldKey,
+    LoadedOrganization,
+    open_header,
+    open_key,
+    open_subject,
+)
+from sidegate.redis_link.servers import Reply
+
+BIG_BYTES: Final = 16_384
+"""A record above this is read and compiled in a thread: some 100 bindings, about a millisecond."""
+
+
+@value
+class Raw:
+    """An answer of the script READ, not yet verified.
+
+    Attributes:
+        revision: Of the organization.
+        header: The record; None when it is the one that is known.
+        changes: What changed since the revision known; None when nobody knows (any more).
+        subjects: Records by account; None for one that has none.
+        keys: Records by id; None for one that there is not.
+    """
+
+    revision: int
+    header: bytes | None
+    changes: tuple[Changed, ...] | None
+    subjects: Mapping[str, bytes | None]
+    keys: Mapping[str, bytes | None]
+
+    @property
+    def is_big(self) -> bool:
+        """Whether reading it would hold up the event loop."""
+        size = len(self.header or b"") * 2
+        size += sum(len(raw) for raw in (*self.subjects.values(), *self.keys.values()) if raw is not None)
+        return size > BIG_BYTES
+
+
+@value
+class Opened:
+    """An answer, verified and read.
+
+    Attributes:
+        revision: Of the organization.
+        header: Compiled; None when it is the one that is known.
+        changes: See :class:`Raw`.
+        subjects: By account.
+        keys: By id.
+        refused: What could not be used, by ``account`` or ``key:ID``; the last good one of it is kept.
+    """
+
+    revision: int
+    header: HeldHeader | None
+    changes: tuple[Changed, ...] | None
+    subjects: Mapping[str, Held]
+    keys: Mapping[str, HeldKey]
+    refused: Mapping[str, str]
+
+
+def read_answer(org: str, reply: Reply, accounts: Iterable[str], key_ids: Iterable[str]) -> Raw | None:
+    """Read what the script READ answered; None when the organization is not there.
+
+    Raises:
+        IntegrityError: Something is there that nobody published.
+    """
+    if reply is None:
+        return None
+    revision, header, changes, *records = cast("list[Reply]", reply)
+    if not isinstance(revision, bytes) or not revision.isdigit():
+        raise IntegrityError(f"the revision of `{org}` is no number; publish it again")
+    if header is None:
+        raise IntegrityError(f"`{org}` has a revision and no header; publish it again")
+    accounts = tuple(accounts)
+    found = cast("list[bytes | None]", records)
+    return Raw(
+        int(revision),
+        None if header == 1 else cast("bytes", header),
+        None if changes is None else tuple(_changes(org, cast("list[bytes]", changes))),
+        dict(zip(accounts, found, strict=False)),
+        dict(zip(key_ids, found[len(accounts) :], strict=True)),
+    )
+
+
+def _changes(org: str, texts: list[bytes]) -> Iterable[Changed]:
+    for text in texts:
+        event = read_event(text)
+        if not isinstance(event, Changed) or event.org != org:
+            raise IntegrityError(f"the log of `{org}` holds something else; publish it again")
+        yield event
+
+
+def open_answer(org: str, raw: Raw, known: HeldHeader | None, trusted: Ed25519PublicKey | None) -> Opened:
+    """Verify, read and compile what *raw* holds. Pure, so that a thread may do it.
+
+    Args:
+        org: Whose it is.
+        raw: From :func:`read_answer`.
+        known: The header in hand.
+        trusted: Whose signature every record must have; None for any or none.
+
+    Raises:
+        IntegrityError: The header cannot be used: then nothing of the answer can (spec 5.2).
+    """
+    header = None if raw.header is None else open_header(org, raw.header, trusted)
+    if header is not None and header.revision > raw.revision:
+        raise IntegrityError(f"the header of `{org}` is from revision {header.revision}, later than {raw.revision}")
+    if header is not None and known is not None and header.revision < known.revision:
+        raise IntegrityError(f"the header of `{org}` went back from revision {known.revision} to {header.revision}")
+    compiled = header or known
+    if compiled is None:
+        raise IntegrityError(f"`{org}` was answered without its header; publish it again")
+    subjects: dict[str, Held] = {}
+    keys: dict[str, HeldKey] = {}
+    refused: dict[str, str] = {}
+    for account, record in raw.subjects.items():
+        try:
+            held = open_subject(org, account, record, trusted)
+            _require_past(org, account, held.revision, raw.revision)
+            if len(held.raw) > BIG_BYTES:
+                _compile(compiled, raw.revision, account, held)
+            subjects[account] = held
+        except IntegrityError as error:
+            refused[account] = str(error)
+    for key_id, record in raw.keys.items():
+        try:
+            held_key = open_key(org, key_id, record, trusted)
+            _require_past(org, key_id, held_key.revision, raw.revision)
+            keys[key_id] = held_key
+        except IntegrityError as error:
+            refused[f"key:{key_id}"] = str(error)
+    return Opened(raw.revision, header, raw.changes, subjects, keys, refused)
+
+
+def _compile(header: HeldHeader, revision: int, account: str, held: Held) -> None:
+    """Compile a big account here, where it holds nobody up, and not when it is first used."""
+    subject = LoadedOrganization(header, revision, {account: held}, {}).subject(account)
+    if subject.shadow is not None:
+        subject.shadow.subject()
+
+
+def _require_past(org: str, name: str, revision: int, now: int) -> None:
+    if revision > now:
+        raise IntegrityError(f"the record `{name}` of `{org}` is from revision {revision}, later than {now}")

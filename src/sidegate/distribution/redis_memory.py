@@ -1,0 +1,330 @@
+"""What a sidecar has in memory of the organizations in Redis: headers and subjects that were used (spec 5.2)."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from sidegate.core.model.errors import Dependency, DependencyError
+from sidegate.core.model.value import value
+from sidegate.core.policy.concern import Concern, concern_of
+from sidegate.core.policy.document import Candidate, KeyEntry, PolicyDocument
+from sidegate.core.policy.header import CompiledHeader
+from sidegate.core.policy.overlay import apply_candidate
+from sidegate.core.policy.records import DocumentRecords
+from sidegate.core.policy.snapshot import CandidatePolicy, OrganizationSnapshot, Snapshot
+from sidegate.core.policy.subject import Subject, SubjectRecord
+from sidegate.distribution.redis_records import (
+    HEADER_ID,
+    RecordKind,
+    StoredSubject,
+    digest_content,
+    read_header,
+    read_key,
+    read_subject,
+    unseal,
+)
+
+MAX_ABSENT: Final = 4096
+"""Accounts that are no members, and the like, remembered as such: whoever invents names evicts only invented ones."""
+
+MAX_KEYS: Final = 10_000
+"""API keys kept, about 1 KiB each."""
+
+
+class NotLoadedError(DependencyError):
+    """Somebody decides about an account that was not fetched; it must never pass for one that is no member."""
+
+    def __init__(self, org: str, account: str) -> None:
+        super().__init__(Dependency.REDIS, f"deciding about `{account}` of `{org}` before it was fetched")
+
+
+class Held:
+    """One account in memory.
+
+    Attributes:
+        stored: What is stored of it.
+        revision: Of its record; 0 when it has none.
+        subject: It compiled; None until it is used.
+        used: Whether it was used since somebody last looked for what to let go.
+        raw: The record, for the cache on disk; empty when it has none.
+    """
+
+    __slots__ = ("raw", "revision", "stored", "subject", "used")
+
+    def __init__(self, stored: StoredSubject, revision: int, raw: bytes) -> None:
+        self.stored = stored
+        self.revision = revision
+        self.raw = raw
+        self.subject: Subject | None = None
+        self.used = True
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether nothing is stored of it."""
+        return not self.raw
+
+
+@value
+class HeldKey:
+    """One API key in memory; *entry* is None when the organization has none of that id."""
+
+    entry: KeyEntry | None
+    revision: int
+    raw: bytes
+
+
+@value
+class HeldHeader:
+    """A header, read and compiled.
+
+    Attributes:
+        revision: Of its record.
+        digest: SHA-256 (hex) of its content.
+        document: What it says.
+        compiled: The enforced policy.
+        candidate: The candidate's, if there is one.
+        concern: What the candidate changes.
+        raw: The record.
+    """
+
+    revision: int
+    digest: str
+    document: PolicyDocument
+    compiled: CompiledHeader
+    candidate: CompiledHeader | None
+    concern: Concern | None
+    raw: bytes
+
+
+def open_header(org: str, raw: bytes, trusted: Ed25519PublicKey | None) -> HeldHeader:
+    """Verify, read and compile a header. Pure, so that a thread may do it.
+
+    Raises:
+        IntegrityError: It does not verify, or is not what is published.
+    """
+    sealed = unseal(org, RecordKind.HEADER, HEADER_ID, raw, trusted=trusted)
+    document = read_header(org, sealed.content)
+    compiled = CompiledHeader(document)
+    candidate = None if document.candidate is None else CompiledHeader(apply_candidate(document))
+    return HeldHeader(
+        sealed.revision,
+        digest_content(org, RecordKind.HEADER, HEADER_ID, sealed.content),
+        document,
+        compiled,
+        candidate,
+        None if candidate is None else concern_of(compiled, candidate),
+        raw,
+    )
+
+
+def open_subject(org: str, account: str, raw: bytes | None, trusted: Ed25519PublicKey | None) -> Held:
+    """Verify and read a subject's record; None is what is stored of an account that nobody named.
+
+    Raises:
+        IntegrityError: It does not verify, or is not what is published.
+    """
+    if raw is None:
+        return Held(_NOBODY, 0, b"")
+    sealed = unseal(org, RecordKind.SUBJECT, account, raw, trusted=trusted)
+    return Held(read_subject(account, sealed.content), sealed.revision, raw)
+
+
+_NOBODY: Final = StoredSubject(None)
+
+
+def open_key(org: str, key_id: str, raw: bytes | None, trusted: Ed25519PublicKey | None) -> HeldKey:
+    """Verify and read an API key's record.
+
+    Raises:
+        IntegrityError: It does not verify, or is not what is published.
+    """
+    if raw is None:
+        return HeldKey(None, 0, b"")
+    sealed = unseal(org, RecordKind.KEY, key_id, raw, trusted=trusted)
+    return HeldKey(read_key(key_id, sealed.content), sealed.revision, raw)
+
+
+class HeldRecords(DocumentRecords):
+    """The records that are in memory."""
+
+    __slots__ = ("_held", "_org")
+
+    def __init__(self, org: str, held: Mapping[str, Held]) -> None:
+        super().__init__(PolicyDocument(org))
+        self._org = org
+        self._held = held
+
+    def record_of(self, account: str) -> SubjectRecord | None:
+        """Return what the policy says about *account*; None when it is no member.
+
+        Raises:
+            NotLoadedError: It was not fetched.
+        """
+        return self.stored(account).record(account)
+
+    def stored(self, account: str) -> StoredSubject:
+        """Return what is stored of *account*.
+
+        Raises:
+            NotLoadedError: It was not fetched.
+        """
+        held = self._held.get(account)
+        if held is None:
+            raise NotLoadedError(self._org, account)
+        return held.stored
+
+    def accounts(self) -> tuple[str, ...]:
+        """List the members that are in memory, sorted."""
+        return tuple(sorted(account for account, held in self._held.items() if held.stored.member is not None))
+
+
+class CandidateRecords(DocumentRecords):
+    """The records that are in memory with the candidate laid over them."""
+
+    __slots__ = ("_candidate", "_enforced", "_org")
+
+    def __init__(self, org: str, enforced: HeldRecords, candidate: Candidate) -> None:
+        super().__init__(PolicyDocument(org))
+        self._org = org
+        self._enforced = enforced
+        # What is not about accounts is in the header already.
+        self._candidate = replace(candidate, roles=(), groups=(), approvals=(), keys=())
+
+    def record_of(self, account: str) -> SubjectRecord | None:
+        """Return what the candidate would say about *account*.
+
+        Raises:
+            NotLoadedError: It was not fetched.
+        """
+        stored, candidate = self._enforced.stored(account), self._candidate
+        own = {one.id for one in stored.bindings} | {one.id for one in stored.denies}
+        concerning = replace(
+            candidate,
+            members=tuple(member for member in candidate.members if member.account == account),
+            bindings=tuple(one for one in candidate.bindings if one.who == account or one.id in own),
+            denies=tuple(one for one in candidate.denies if one.who == account or one.id in own),
+        )
+        alone = PolicyDocument(
+            self._org,
+            members=() if stored.member is None else (stored.member,),
+            bindings=stored.bindings,
+            denies=stored.denies,
+            candidate=concerning,
+        )
+        return DocumentRecords(apply_candidate(alone)).record_of(account)
+
+
+class LoadedOrganization(OrganizationSnapshot):
+    """One organization as far as it is in memory.
+
+    Args:
+        header: Read and compiled.
+        revision: Of the organization.
+        held: Its accounts; goes on being filled and emptied.
+        keys: Its API keys; goes on being filled and emptied.
+
+    Attributes:
+        held_header: The header as read.
+    """
+
+    __slots__ = ("_held", "held_header")
+
+    def __init__(self, header: HeldHeader, revision: int, held: dict[str, Held], keys: Mapping[str, KeyEntry]) -> None:
+        org = header.document.organization
+        records = HeldRecords(org, held)
+        candidate = None
+        if header.candidate is not None and header.concern is not None and header.document.candidate is not None:
+            laid_over = CandidateRecords(org, records, header.document.candidate)
+            candidate = CandidatePolicy(header.candidate, laid_over, header.concern)
+        super().__init__(
+            header.document,
+            revision,
+            header.digest,
+            candidate=candidate,
+            header=header.compiled,
+            records=records,
+            max_subjects=0,
+        )
+        self.keys = keys
+        self.held_header = header
+        self._held = held
+
+    def subject(self, account: str) -> Subject:
+        """Return *account* compiled.
+
+        Raises:
+            NotLoadedError: It was not fetched.
+        """
+        held = self._held.get(account)
+        if held is None:
+            raise NotLoadedError(self.organization, account)
+        held.used = True
+        subject = held.subject
+        if subject is None or subject.header is not self.header:
+            subject = held.subject = self.compile_subject(account)
+        return subject
+
+    @property
+    def subjects_cached(self) -> int:
+        """How many accounts are in memory."""
+        return len(self._held)
+
+
+class LoadedSnapshot(Snapshot):
+    """All organizations as far as they are in memory.
+
+    A new one is made whenever a credential that was verified with the last one has to be looked at again; what they
+    hold is the same and goes on changing.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        revision: int,
+        organizations: Mapping[str, OrganizationSnapshot],
+        keys: dict[str, tuple[tuple[str, KeyEntry], ...]],
+    ) -> None:
+        super().__init__(revision)
+        self.organizations = organizations
+        self._keys = keys
+
+
+class Shelf:
+    """Accounts in memory over all organizations, so many at most: who was not used since the last look goes first.
+
+    The order of use is known roughly (the second-chance algorithm): a look-up sets a flag and moves nothing.
+
+    Args:
+        limit: How many stay.
+    """
+
+    __slots__ = ("_limit", "_order")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._order: OrderedDict[tuple[str, str], Held] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def put(self, org: str, account: str, held: Held) -> None:
+        """Take *held* in; :meth:`overflow` then says who goes."""
+        self._order[org, account] = held
+
+    def drop(self, org: str, account: str) -> None:
+        """Forget *account*."""
+        self._order.pop((org, account), None)
+
+    def overflow(self) -> Iterable[tuple[str, str]]:
+        """Take out and yield who has to go."""
+        while len(self._order) > self._limit:
+            name, held = self._order.popitem(last=False)
+            if held.used:
+                held.used = False
+                self._order[name] = held
+            else:
+                yield name
