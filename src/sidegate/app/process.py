@@ -9,6 +9,9 @@ from typing import Final
 from sidegate.app.blueprint import Blueprint, trail_settings
 from sidegate.app.shipping import Shipping
 from sidegate.audit.trail import AuditTrail, DropCause
+from sidegate.config.places import DirectorySource
+from sidegate.config.settings import Settings
+from sidegate.core.model.errors import InvariantError
 from sidegate.distribution.directory import PolicyDirectory
 from sidegate.distribution.holder import SnapshotHolder
 from sidegate.telemetry import catalogue
@@ -28,17 +31,35 @@ _NANOS_PER_MILLI: Final = 1_000_000
 _NANOS_PER_SECOND: Final = 1_000_000_000
 
 
-class LoadFailures:
-    """Counts policies that could not be put in force; made before the process that shows the count."""
+class Policy:
+    """The policy of one process: loaded, so that nothing listens before it can decide, and from then on followed.
 
-    __slots__ = ("count",)
+    Args:
+        settings: Name where it is.
 
-    def __init__(self) -> None:
-        self.count = 0
+    Raises:
+        PolicyError: It cannot be used.
 
-    def note(self) -> None:
-        """Count one more."""
-        self.count += 1
+    Attributes:
+        holder: The snapshot in force.
+        failures: How often something newer could not be put in force.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        source = settings.policy.source
+        if not isinstance(source, DirectorySource):
+            raise InvariantError("a policy source passed the settings that this version does not have")
+        self.failures = 0
+        self.holder = SnapshotHolder()
+        self._directory = PolicyDirectory(source.path, self.holder, SystemClock(), on_failure=self._note_failure)
+        self._directory.load()
+
+    def follow(self, tasks: TaskSet) -> None:
+        """Keep it current from now on."""
+        self._directory.start(tasks)
+
+    def _note_failure(self) -> None:
+        self.failures += 1
 
 
 class Process:
@@ -47,26 +68,21 @@ class Process:
     Args:
         blueprint: What to build.
         part: Name of this process among those of the sidecar: ``w0``, ``w1`` …, ``admin``.
-        policies: Loaded already, so that nothing listens before it can decide.
-        directory: Where they came from.
-        failures: Told by the directory.
+        policy: What it decides with.
     """
 
     def __init__(
         self,
         blueprint: Blueprint,
         part: str,
-        policies: SnapshotHolder,
-        directory: PolicyDirectory,
-        failures: LoadFailures,
+        policy: Policy,
     ) -> None:
         self.blueprint = blueprint
         self.clock = SystemClock()
         self.metrics = Metrics()
         self.tasks = TaskSet()
-        self.policies = policies
-        self._directory = directory
-        self._failures = failures
+        self.policies = policy.holder
+        self._policy = policy
         self.trail = AuditTrail(trail_settings(blueprint.settings, part), blueprint.signer, self.clock)
         self._shipping = Shipping(blueprint, part, self.trail, self.clock)
         self._on_beat: OnBeat | None = None
@@ -88,7 +104,7 @@ class Process:
         self._shipping.start(self.tasks)
         self._watch_gauges()
         self._lag.start()
-        self._directory.start(self.tasks)
+        self._policy.follow(self.tasks)
         # What was loaded stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -125,7 +141,7 @@ class Process:
         metrics.watch(
             catalogue.AUDIT_OLDEST_UNSHIPPED_SECONDS, lambda: int(trail.oldest_unshipped_seconds * _NANOS_PER_SECOND)
         )
-        metrics.watch(catalogue.SNAPSHOT_LOAD_FAILURES, lambda: self._failures.count)
+        metrics.watch(catalogue.SNAPSHOT_LOAD_FAILURES, lambda: self._policy.failures)
         metrics.watch(catalogue.SNAPSHOT_REVISION_LAG, lambda: int(bool(policies.problems)))
         metrics.watch(catalogue.SNAPSHOT_AGE_SECONDS, self._policy_age_ns)
         metrics.watch(

@@ -1,5 +1,6 @@
 """Starts a sidecar and stays until it is asked to stop (spec 6.4, ``run``)."""
 
+import signal
 import socket
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -7,18 +8,15 @@ from typing import Final
 
 import uvloop
 
-from sidegate.app.blueprint import draw
+from sidegate.app.blueprint import Blueprint, draw
 from sidegate.app.listening import bind
-from sidegate.app.process import LoadFailures, Process
+from sidegate.app.process import Policy, Process
 from sidegate.app.standing import Standing
 from sidegate.app.supervisor import Role, Supervisor
 from sidegate.app.worker import serve_admin, serve_alone, serve_data
-from sidegate.config.places import DirectorySource, TcpEndpoint
+from sidegate.config.places import TcpEndpoint
 from sidegate.config.settings import Settings
-from sidegate.core.model.errors import ConfigError, InvariantError
-from sidegate.distribution.directory import PolicyDirectory
-from sidegate.distribution.holder import SnapshotHolder
-from sidegate.telemetry.clock import SystemClock
+from sidegate.core.model.errors import ConfigError, PolicyError
 from sidegate.telemetry.log import LogFormat, LogLevel, configure_log, get_log
 from sidegate.telemetry.shared import Board
 
@@ -38,40 +36,34 @@ def run(settings: Settings) -> int:
         PolicyError: No policy can be used.
     """
     configure_log(form=LogFormat(settings.log.format), level=LogLevel(settings.log.level))
+    # The first process of a container ignores signals that nobody handles; one that comes before the loop runs ends us.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     blueprint = draw(settings)
-    policies = SnapshotHolder()
-    failures = LoadFailures()
-    directory = _directory(settings, policies, failures)
-    directory.load()
-    make = partial(Process, blueprint, policies=policies, directory=directory, failures=failures)
+    policy = Policy(settings)
     shared = settings.workers > 1
     with bind(settings.listen.address, "listen", shared=shared) as data, bind(settings.admin.address, "admin") as admin:
         if shared:
-            return _supervise(settings, make, data, admin)
-        uvloop.run(_alone(make, data, admin))
+            return _supervise(blueprint, data, admin)
+        uvloop.run(_alone(blueprint, policy, data, admin))
         return 0
 
 
-Make = Callable[[str], Process]
-"""Makes a process of the given name, on the running loop."""
+async def _alone(blueprint: Blueprint, policy: Policy, data: socket.socket, admin: socket.socket) -> None:
+    await serve_alone(Process(blueprint, "w0", policy), data, admin)
 
 
-async def _alone(make: Make, data: socket.socket, admin: socket.socket) -> None:
-    await serve_alone(make("w0"), data, admin)
-
-
-def _supervise(settings: Settings, make: Make, data: socket.socket, admin: socket.socket) -> int:
-    workers = settings.workers
+def _supervise(blueprint: Blueprint, data: socket.socket, admin: socket.socket) -> int:
+    workers = blueprint.settings.workers
     standing = Standing(workers)
 
     async def serve_part(number: int, board: Board) -> None:
         # Each worker binds for itself, so that the kernel has a queue for each; *data* keeps the place meanwhile.
         own = data if data.family == socket.AF_UNIX else bind(_address(data), "listen", shared=True)
         with own:
-            await serve_data(make(f"w{number}"), own, number, board, standing)
+            await serve_data(_process(blueprint, f"w{number}"), own, number, board, standing)
 
     async def serve_rest(board: Board) -> None:
-        await serve_admin(make("admin"), admin, board, standing)
+        await serve_admin(_process(blueprint, "admin"), admin, board, standing)
 
     def fallen(number: int, board: Board, pid: int) -> None:
         standing.fall(number)
@@ -86,10 +78,15 @@ def _supervise(settings: Settings, make: Make, data: socket.socket, admin: socke
         return Supervisor(roles).run()
 
 
+def _process(blueprint: Blueprint, part: str) -> Process:
+    # Read anew: a process that takes the place of one that died must not begin with the policy of the first start.
+    return Process(blueprint, part, Policy(blueprint.settings))
+
+
 def _run(serve: Callable[[], Coroutine[None, None, None]]) -> int:
     try:
         uvloop.run(serve())
-    except ConfigError as error:
+    except (ConfigError, PolicyError) as error:
         for problem in error.problems:
             _log.error("start_failed", problem=str(problem))
         return EXIT_CONFIG
@@ -99,10 +96,3 @@ def _run(serve: Callable[[], Coroutine[None, None, None]]) -> int:
 def _address(data: socket.socket) -> TcpEndpoint:
     host, port = data.getsockname()[:2]
     return TcpEndpoint(host, port)
-
-
-def _directory(settings: Settings, policies: SnapshotHolder, failures: LoadFailures) -> PolicyDirectory:
-    source = settings.policy.source
-    if not isinstance(source, DirectorySource):
-        raise InvariantError("a policy source passed the settings that this version does not have")
-    return PolicyDirectory(source.path, policies, SystemClock(), on_failure=failures.note)
