@@ -13,14 +13,11 @@ from tests.integration.sidecar import Json, Sidecar
 from sidegate.app.blueprint import draw
 from sidegate.app.dataplane import build_gateway
 from sidegate.app.identity import Identity
-from sidegate.app.process import LoadFailures, Process
+from sidegate.app.process import Policy, Process
 from sidegate.config.settings import load_settings
-from sidegate.distribution.directory import PolicyDirectory
-from sidegate.distribution.holder import SnapshotHolder
 from sidegate.proxy.client import ClientConnection
 from sidegate.proxy.deadlines import TICK_S, Deadlines
 from sidegate.proxy.upstream import WRITE_HIGH_WATER, UpstreamAddress, UpstreamConnection, UpstreamPool
-from sidegate.telemetry.clock import SystemClock
 from sidegate.telemetry.tasks import TaskSet
 
 # Turns of the event loop after which everything that needs no outside event has happened.
@@ -221,13 +218,8 @@ class Rig:
 
     def __init__(self, files: Sidecar) -> None:
         settings = load_settings(files.config, {})
-        policies = SnapshotHolder()
-        blueprint = draw(settings)
         self.files = files
-        failures = LoadFailures()
-        directory = PolicyDirectory(files.policy, policies, SystemClock(), on_failure=failures.note)
-        directory.load()
-        self._process = Process(blueprint, "w0", policies, directory, failures)
+        self._process = Process(draw(settings), "w0", Policy(settings))
         self._identity = Identity(settings, self._process.clock)
         self.gateway = build_gateway(self._process, self._identity)
         self.time = HandClock()
