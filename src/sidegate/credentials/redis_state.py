@@ -31,7 +31,7 @@ from sidegate.telemetry.tasks import TaskSet
 DEFAULT_MAX_STALENESS: Final = Millis(15 * 60 * 1000)
 """Spec 5.4."""
 HEARTBEAT: Final = Millis(1000)
-"""How long a read of the stream waits: so often it is proved that nothing was missed."""
+"""How long a read of the stream waits at most: so often it is proved that nothing was missed."""
 PAUSE_S: Final = 0.1
 """Before Redis is tried again; the link itself looks for it more often."""
 MAX_WAITING: Final = 4096
@@ -78,6 +78,7 @@ class RedisState:
         "_fetching",
         "_forgotten",
         "_heard_at_ns",
+        "_heartbeat",
         "_indexed",
         "_max_staleness",
         "_patience_s",
@@ -112,6 +113,8 @@ class RedisState:
         self._tasks = tasks
         self._patience_s = patience / 1000
         self._max_staleness = max_staleness
+        # Well within it, or what is current would look too old between two beats.
+        self._heartbeat = min(HEARTBEAT, Millis(max_staleness // 4))
         self._facts = FactTable(capacity)
         self._forgotten = 0
         self._clears = 0
@@ -223,7 +226,7 @@ class RedisState:
             if await self.connect():
                 try:
                     while True:
-                        await self.step(HEARTBEAT)
+                        await self.step(self._heartbeat)
                 except DependencyError as error:
                     self._tell(str(error))
             await asyncio.sleep(PAUSE_S)
@@ -237,6 +240,7 @@ class RedisState:
 
     async def connect(self) -> bool:
         """Find the place in the stream to follow from, and take in what was missed; returns whether Redis was there."""
+        asked_at_ns = self._clock.monotonic_ns()
         try:
             standing = await self._store.synchronize(os.urandom(16).hex())
             await self._take_place(standing)
@@ -246,7 +250,7 @@ class RedisState:
         except DependencyError as error:
             self._tell(str(error))
             return False
-        self._hear(self._clock.monotonic_ns())
+        self._hear(asked_at_ns)
         return True
 
     async def step(self, block: Millis) -> None:
@@ -256,9 +260,11 @@ class RedisState:
             DependencyError: Redis is away.
         """
         asked_at_ns = self._clock.monotonic_ns()
-        # An answer proves that nothing came before it; an empty one was true when it was given.
         found = await self._read(block)
-        self._hear(asked_at_ns if found else self._clock.monotonic_ns())
+        # What is proved is what was so when Redis answered, however late that arrives: an empty answer is given when
+        # the time is up, one with something in it at any time after the question.
+        waited_ns = 0 if found else block * 1_000_000
+        self._hear(min(asked_at_ns + waited_ns, self._clock.monotonic_ns()))
 
     def judge_age(self) -> None:
         """Believe nothing any more when it is too old."""
