@@ -89,6 +89,7 @@ class Relay:
     __slots__ = (
         "_choked",
         "_client",
+        "_early",
         "_forward",
         "_gateway",
         "_held",
@@ -119,6 +120,7 @@ class Relay:
         self._interim = 0
         self._reader: BodyReader | None = None
         self._keep = False
+        self._early = False
         self._retried = False
         self._over = False
         self._throttled = False
@@ -344,6 +346,7 @@ class Relay:
         forward = self._forward
         bodiless = head.framing is Framing.NONE or forward.method == b"HEAD"
         sent = forward.body is None or forward.body.done
+        self._early = not sent
         if bodiless:
             if rest:
                 raise WireError(502, Reason.UPSTREAM_INVALID, "the upstream sent bytes after its response")
@@ -410,7 +413,8 @@ class Relay:
             body = self._forward.body
             # What was written and not taken yet was not sent, and the next request would come behind it.
             sent = body is None or (body.done and not upstream.transport.get_write_buffer_size())
-            if head.close or not sent or self._forward.websocket_accept is not None:
+            # An upstream that answered before the body was whole may take the rest of it for a request (spec 2.5).
+            if head.close or self._early or not sent or self._forward.websocket_accept is not None:
                 upstream.discard()
             else:
                 if self._throttled:

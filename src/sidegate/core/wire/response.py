@@ -78,7 +78,7 @@ def _assemble(status: int, minor: int, phrase: bytes | None, fields: Fields) -> 
     nominated = frozenset(
         token.strip(b" \t").lower() for field in values.get(b"connection", []) for token in field.split(b",")
     )
-    framing, length = _framing(status, fields)
+    framing, length = _framing(status, minor, fields)
     bodiless = status < 200 or status == 204
     forward = [b"HTTP/1.1 %d %b\r\n" % (status, phrase or b"")]
     for name, field in fields:
@@ -105,11 +105,14 @@ def _assemble(status: int, minor: int, phrase: bytes | None, fields: Fields) -> 
     )
 
 
-def _framing(status: int, fields: Fields) -> tuple[Framing, int]:
+def _framing(status: int, minor: int, fields: Fields) -> tuple[Framing, int]:
     try:
         length, chunked = read_framing(fields)
     except FramingError as error:
         raise _invalid(str(error)) from None
+    if chunked and minor == 0:
+        # RFC 9112 section 6.1: faulty framing. Who does not know chunks may have ended the body with its connection.
+        raise _invalid("Transfer-Encoding is not part of HTTP/1.0")
     if status < 200 or status in {204, 304}:
         return Framing.NONE, 0
     if chunked:

@@ -96,6 +96,7 @@ def test_close(head: bytes, close: bool) -> None:
         pytest.param(OK + b"Transfer-Encoding: gzip, chunked\r\n", id="coding-list"),
         pytest.param(OK + b"Transfer-Encoding: identity\r\n", id="identity"),
         pytest.param(b"HTTP/1.1 204 N\r\nContent-Length: -1\r\n", id="bad-length-on-204"),
+        pytest.param(b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n", id="chunked-on-1.0"),
         pytest.param(b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\n", id="upgrade-not-named-by-connection"),
     ],
 )
