@@ -10,9 +10,12 @@ from sidegate.app.process import Process
 from sidegate.config.places import UnixEndpoint, UpstreamUrl
 from sidegate.config.settings import Settings
 from sidegate.config.settings_model import Completions, CredentialsForwarding, ProblemDetail
+from sidegate.core.identity.session import SessionLimits
 from sidegate.core.routing.table import RouteTable
 from sidegate.core.wire.block import HeaderRules
 from sidegate.core.wire.names import NamePolicy
+from sidegate.credentials.reverification import Reverifier
+from sidegate.proxy.exchange import MIN_REVISION
 from sidegate.proxy.gateway import Gateway, Limits
 from sidegate.proxy.reading import Readings
 from sidegate.proxy.refusals import Refusals
@@ -27,6 +30,10 @@ _MILLIS_PER_SECOND: Final = 1000
 def build_gateway(process: Process, identity: Identity) -> Gateway:
     """Put the parts of the data plane together, on the running loop."""
     settings, routes = process.blueprint.settings, process.blueprint.routes
+    surfaces = {
+        surface: SessionLimits(absolute=limits.absolute_ms, idle=limits.idle_ms)
+        for surface, limits in settings.sessions.surfaces.items()
+    }
     return Gateway(
         loop=asyncio.get_running_loop(),
         clock=process.clock,
@@ -34,6 +41,7 @@ def build_gateway(process: Process, identity: Identity) -> Gateway:
         readings=Readings(_header_rules(settings, routes), routes, settings.limits.target_bytes),
         policies=process.policies,
         verifier=identity.verifier,
+        reverifier=Reverifier(identity.state, surfaces),
         trail=process.trail,
         pool=UpstreamPool(
             _address(settings.upstream.url),
@@ -120,7 +128,7 @@ def _limits(settings: Settings) -> Limits:
 
 
 def _header_rules(settings: Settings, routes: RouteTable) -> HeaderRules:
-    decisive = frozenset(name for route in routes.routes for name in route.needs_headers)
+    decisive = frozenset((MIN_REVISION, *(name for route in routes.routes for name in route.needs_headers)))
     return HeaderRules(
         names=NamePolicy(settings.api_keys.header.encode("ascii"), decisive),
         cookie=settings.sessions.cookie.encode("ascii"),

@@ -54,6 +54,12 @@ class Serving(Protocol):
     def deadline_passed(self, now: float) -> None:
         """Nothing moved for too long."""
 
+    def going_away(self) -> None:
+        """The sidecar is about to end: what has no end of its own comes to one now (spec 2.8)."""
+
+    def shut_down(self) -> None:
+        """The sidecar ends now, and so does this."""
+
 
 class ClientConnection(asyncio.Protocol):
     """One connection of a client.
@@ -173,6 +179,11 @@ class ClientConnection(asyncio.Protocol):
             # Not a close and nothing more: what the client does not take would keep the connection for ever.
             self._begin_to_linger()
             self.transport.close()
+
+    def end_within(self, seconds: float) -> None:
+        """After :meth:`finish`: end after so long at the latest, whatever the client has taken by then."""
+        self._unsent = 0
+        self.deadline = self._gateway.deadlines.now + seconds
 
     def close_if_idle(self) -> None:
         """Close a connection that serves nothing; one that does is closed by its answer (spec 2.8)."""
@@ -324,8 +335,9 @@ class ClientConnection(asyncio.Protocol):
             self._unsent = 0
             self.deadline = now + LINGER_S
         else:
-            self.cut()
             self.deadline = _NEVER
+            # A reset would take back what the kernel has still to deliver.
+            self.cut() if left else self.transport.abort()
 
     def _discard(self, data: bytes) -> None:
         self._lingering += len(data)

@@ -1,8 +1,11 @@
 """One request: bytes -> head -> credential -> (authority, target) -> decision -> record -> forward or refuse."""
 
+import re
 from base64 import b64encode
+from collections.abc import Callable
+from functools import partial
 from hashlib import sha1
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from sidegate.core.engine.decide import decide_all_subject
 from sidegate.core.engine.permit import permit_of
@@ -18,6 +21,7 @@ from sidegate.core.trail.record import Fragment, ShadowVerdict, encode_decision
 from sidegate.core.wire.block import HeaderBlock
 from sidegate.core.wire.fields import NO_LENGTH, has_stray_line_end
 from sidegate.credentials.ports import PENDING, Missing
+from sidegate.distribution.ports import Fetched, Want
 from sidegate.proxy.body import BodyReader, ChunkedBody, LengthBody
 from sidegate.proxy.collector import Collector
 from sidegate.proxy.forwarding import Origin
@@ -37,6 +41,15 @@ PUBLIC: Final = Decision(Outcome.ALLOW, Reason.PUBLIC_ROUTE, (), Remedy.NONE)
 
 STRAY_LINE_END: Final = "a line of the request head does not end in CRLF"
 
+MIN_REVISION: Final = b"x-sidegate-min-revision"
+"""The header by which whoever has just changed a permission asks for a decision that knows of it (spec 5.3)."""
+
+MAX_FETCHES: Final = 6
+"""A request that is missing something again and again does not fit into memory together with the others."""
+
+_REVISION: Final = re.compile(rb"[0-9]{1,16}")
+_NANOS_PER_MILLI: Final = 1_000_000
+
 _WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -47,6 +60,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_at_least",
         "_began",
         "_block",
         "_body",
@@ -55,6 +69,7 @@ class Exchange:
         "_collected",
         "_decision",
         "_detail",
+        "_fetches",
         "_gateway",
         "_gone",
         "_id",
@@ -67,6 +82,7 @@ class Exchange:
         "_snapshot",
         "_status",
         "_verified",
+        "_waited_ms",
     )
 
     _decision: Decision
@@ -86,6 +102,9 @@ class Exchange:
         self._prepared: Prepared | None = None
         self._queries: tuple[Query, ...] = ()
         self._revision = 0
+        self._at_least = 0
+        self._fetches = 0
+        self._waited_ms = 0
         self._id = b""
         self._status = 0
         self._detail: str | None = None
@@ -109,6 +128,8 @@ class Exchange:
             self._line = gateway.readings.line(line)
             self._block = gateway.readings.block(block)
             self._body = self._read_framing(self._line, self._block)
+            if MIN_REVISION in self._block.fields:
+                self._at_least = _read_revision(self._block.fields[MIN_REVISION][0])
         except WireError as error:
             self.refuse_unread(_first_fault(line, block, error))
             return
@@ -150,6 +171,10 @@ class Exchange:
 
     def _identify(self, match: Match | None, block: HeaderBlock, origin: Origin) -> None:
         gateway = self._gateway
+        want = gateway.policies.missing_key(block.presented)
+        if want is not None:
+            self._fetch(want, self._identify_again)
+            return
         verified = gateway.verifier.verify(block.presented, origin.source, self._now, self._snapshot)
         if isinstance(verified, Missing):
             self._wait()
@@ -161,6 +186,12 @@ class Exchange:
 
     def _identified(self, verified: VerifiedCredential | Reason, match: Match | None, block: HeaderBlock) -> None:
         gateway = self._gateway
+        if not isinstance(verified, Reason):
+            want = gateway.policies.missing(verified.org, verified.account, self._at_least)
+            if want is not None:
+                # Then verified again: the organization may limit sessions more tightly (spec 3.1).
+                self._fetch(want, self._identify_again)
+                return
         gateway.count_credential(block.presented, verified)
         if isinstance(verified, Reason):
             self._close = verified is Reason.AMBIGUOUS_CREDENTIAL
@@ -173,6 +204,45 @@ class Exchange:
             self._collect()
         else:
             self._decide(None)
+
+    def _identify_again(self) -> None:
+        line, block, origin = self._line, self._block, self._origin
+        assert line is not None and block is not None and origin is not None  # noqa: S101, PT018 - begin() has read them
+        self._identify(line.match, block, origin)
+
+    def _fetch(self, want: Want, resume: Callable[[], None]) -> None:
+        """Have *want* fetched, without a task, and go on with *resume*; never for longer than the source is patient."""
+        self._fetches += 1
+        if self._fetches > MAX_FETCHES:
+            self._refuse(deny(Reason.POLICY_UNAVAILABLE))
+            return
+        self._wait()
+        began = monotonic_ns()
+
+        def fetched(answer: Fetched) -> None:
+            if self._id:
+                return  # the client left meanwhile, and that is recorded
+            self._waited_ms += (monotonic_ns() - began) // _NANOS_PER_MILLI
+            try:
+                self._fetched(answer, resume)
+            except Exception:
+                self._abandon()
+                raise
+
+        self._gateway.policies.fetch(want, fetched, self._waited_ms)
+
+    def _fetched(self, answer: Fetched, resume: Callable[[], None]) -> None:
+        match answer:
+            case Fetched.READY:
+                self._now = self._gateway.clock.now()
+                self._read_policy()
+                resume()
+            case Fetched.UNAVAILABLE:
+                self._refuse(deny(Reason.POLICY_UNAVAILABLE))
+            case Fetched.BEHIND:
+                self._refuse(deny(Reason.REVISION_UNAVAILABLE))
+            case _:
+                assert_never(answer)
 
     def _wait(self) -> None:
         """Leave the client alone while an answer is fetched; whoever fetches sets a deadline that is much shorter."""
@@ -229,6 +299,17 @@ class Exchange:
             self.refuse_unread(error)
             return
         self._prepared = prepared
+        policies = gateway.policies
+        want = policies.missing(verified.org, verified.account, self._at_least)
+        if want is not None:
+            # It was let go of while the body was on its way.
+            self._fetch(want, partial(self._decide, body))
+            return
+        if self._now >= policies.stale_after and policies.is_too_old(
+            verified.org, [ask.authority for ask in prepared.asks], self._now
+        ):
+            self._refuse(deny(Reason.POLICY_UNAVAILABLE))
+            return
         queries = prepared.queries(origin.source)
         start = monotonic_ns()
         subject = self._snapshot.subject(verified.org, verified.account)
@@ -402,6 +483,13 @@ class Exchange:
         if not self._id:
             self._refuse(deny(Reason.MALFORMED_REQUEST))
 
+    def going_away(self) -> None:
+        """See :class:`sidegate.proxy.client.Serving`. It is decided and answered as ever."""
+
+    def shut_down(self) -> None:
+        """See :class:`sidegate.proxy.client.Serving`."""
+        self._client.transport.abort()
+
     def deadline_passed(self, now: float) -> None:
         """The body that the decision reads did not arrive in time."""
         del now
@@ -422,6 +510,17 @@ def _first_fault(line: bytes, block: bytes, found: WireError) -> WireError:
     if has_stray_line_end(head, 0, len(head)):
         return WireError(400, Reason.MALFORMED_REQUEST, STRAY_LINE_END)
     return found
+
+
+def _read_revision(field: bytes) -> int:
+    """Read ``X-Sidegate-Min-Revision`` (spec 5.3).
+
+    Raises:
+        WireError: 400: no number, and so no promise that could be kept.
+    """
+    if _REVISION.fullmatch(field) is None:
+        raise WireError(400, Reason.MALFORMED_REQUEST, "X-Sidegate-Min-Revision is no revision")
+    return int(field)
 
 
 def _accept_of(key: bytes) -> bytes:

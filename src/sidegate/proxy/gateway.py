@@ -13,14 +13,16 @@ from sidegate.core.wire.block import HeaderBlock
 from sidegate.core.wire.credential import NOTHING, Presented
 from sidegate.core.wire.memo import MakingMemo, Memo
 from sidegate.core.wire.response import ResponseHead, read_response_head
+from sidegate.credentials.reverification import Reverifier
 from sidegate.credentials.verifier import CredentialVerifier
-from sidegate.distribution.holder import SnapshotHolder
+from sidegate.distribution.ports import PolicySource
 from sidegate.proxy.client import ClientConnection
 from sidegate.proxy.deadlines import Deadlines
 from sidegate.proxy.forwarding import Network
 from sidegate.proxy.prepared import Prepared, Standing, Undecided
 from sidegate.proxy.reading import REMEMBERED_BYTES, LineReading, Readings
 from sidegate.proxy.refusals import Refusals
+from sidegate.proxy.streams import Streams
 from sidegate.proxy.upstream import UpstreamPool
 from sidegate.telemetry.catalogue import PresentedKind, RequestKind
 from sidegate.telemetry.clock import Clock
@@ -82,8 +84,9 @@ class Gateway:
         clock: Clock,
         limits: Limits,
         readings: Readings,
-        policies: SnapshotHolder,
+        policies: PolicySource,
         verifier: CredentialVerifier,
+        reverifier: Reverifier,
         trail: AuditTrail,
         pool: UpstreamPool,
         refusals: Refusals,
@@ -107,6 +110,7 @@ class Gateway:
         self.draining = False
         self.emptied = asyncio.Event()
         self.deadlines = Deadlines(loop)
+        self.streams = Streams(self, reverifier)
         self.undecided = Undecided()
         self._response_heads: MakingMemo[bytes, ResponseHead] = MakingMemo(REMEMBERED_RESPONSES, read_response_head)
         self._standings: Memo[int, Standing] = Memo(REMEMBERED_CREDENTIALS)

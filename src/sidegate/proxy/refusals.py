@@ -44,6 +44,10 @@ class Refusals:
         self._minimal = minimal
         self._templates: MakingMemo[_Kind, _Template] = MakingMemo(REMEMBERED_TEMPLATES, _make_template)
 
+    def name_of(self, reason: Reason) -> str:
+        """Return what a client is told of *reason* where no whole answer can be given, e.g. to close a WebSocket."""
+        return "access_ended" if reason in self._hidden else reason.value
+
     def write(
         self,
         reason: Reason,

@@ -25,6 +25,10 @@ _HEAD_END: Final = b"\r\n\r\n"
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"REPORT", b"SEARCH"})
 """RFC 9110 section 9.2.2 and the read-only methods of WebDAV."""
 
+LASTING_S: Final = 1.0
+"""A body that is longer in transfer stays subscribed to its principal (spec 2.7)."""
+_LASTING_NS: Final = 1_000_000_000
+
 RATE_WINDOW_S: Final = 10.0
 """Over which a body's rate is judged (spec 2.8)."""
 
@@ -59,7 +63,10 @@ class Forward:
 
 
 class Owner(Protocol):
-    """The exchange that a relay works for. Exactly one of these is called, once."""
+    """The exchange that a relay works for. Exactly one of these is called, once; :meth:`lasting` maybe before."""
+
+    def lasting(self) -> None:
+        """The request lasts: see to it that it ends with the access it was allowed by."""
 
     def relayed(self, head: ResponseHead, *, keep: bool) -> None:
         """The response went to the client, whole."""
@@ -67,7 +74,7 @@ class Owner(Protocol):
     def failed(self, reason: Reason, detail: str) -> None:
         """Nothing of a response went to the client; it must get an answer from us."""
 
-    def upgraded(self, head: ResponseHead, upstream: UpstreamConnection, first: int) -> None:
+    def upgraded(self, head: ResponseHead, upstream: UpstreamConnection, first: bytes) -> None:
         """The 101 went to the client with *first* bytes behind it; both connections are now a tunnel."""
 
     def cut(self, ending: Ending, reason: Reason | None) -> None:
@@ -84,6 +91,7 @@ class Relay:
         bytes_out: Body bytes to the client so far.
         overhead_ns: Time spent between the upstream's bytes and the client's socket, for the first of them.
         head: Of the final response, once it is there.
+        is_lasting: The owner was told that it lasts.
     """
 
     __slots__ = (
@@ -105,6 +113,7 @@ class Relay:
         "bytes_in",
         "bytes_out",
         "head",
+        "is_lasting",
         "overhead_ns",
         "responded_at",
         "sent_at",
@@ -127,6 +136,7 @@ class Relay:
         self._choked = False
         self._window = 0
         self.head: ResponseHead | None = None
+        self.is_lasting = False
         self.bytes_in = 0
         self.bytes_out = 0
         self.sent_at = 0
@@ -170,7 +180,7 @@ class Relay:
             upstream.transport.write(forward.head)
         if body.done:
             return
-        self._client.deadline = self._gateway.deadlines.now + RATE_WINDOW_S
+        self._client.deadline = self._gateway.deadlines.now + LASTING_S
         self._client.body = self
         held = self._client.take_held()
         if held:
@@ -238,6 +248,10 @@ class Relay:
         if self.head is None and not sending:
             self._fail(Reason.UPSTREAM_TIMEOUT, "the upstream did not begin to answer in time")
             return
+        if not self.is_lasting:
+            self._last()
+            self._client.deadline = now + RATE_WINDOW_S - LASTING_S
+            return
         moved = self.bytes_in + self.bytes_out - self._window
         if moved >= self._gateway.limits.min_body_rate * RATE_WINDOW_S or (
             self.head is not None and self.head.event_stream
@@ -251,6 +265,20 @@ class Relay:
         else:
             self._drop_upstream()
             self._cut(Ending.LIMIT_REACHED, Reason.REQUEST_TIMEOUT)
+
+    # From within.
+
+    def end(self, ending: Ending, reason: Reason | None) -> None:
+        """End both connections, so that neither side takes what it has for a whole message."""
+        self._drop_upstream()
+        self._cut(ending, reason)
+
+    def going_away(self) -> None:
+        """See :class:`sidegate.proxy.client.Serving`. It has an end of its own, and some time to come to it."""
+
+    def shut_down(self) -> None:
+        """See :class:`sidegate.proxy.client.Serving`."""
+        self.end(Ending.SHUTDOWN, None)
 
     # From the upstream.
 
@@ -340,7 +368,7 @@ class Relay:
         self._over = True
         self.head = head
         self._client.transport.write(head.forward + UPGRADE_LINES + b"\r\n" + first)
-        self._let_go().upgraded(head, upstream, len(first))
+        self._let_go().upgraded(head, upstream, first)
 
     def _begin(self, head: ResponseHead, rest: bytes) -> None:
         forward = self._forward
@@ -366,7 +394,9 @@ class Relay:
             self._end()
         else:
             self._window = self.bytes_in + self.bytes_out
-            self._client.deadline = self._gateway.deadlines.now + RATE_WINDOW_S
+            if head.event_stream or self.responded_at - self.sent_at >= _LASTING_NS:
+                self._last()
+            self._client.deadline = self._gateway.deadlines.now + (RATE_WINDOW_S if self.is_lasting else LASTING_S)
             if self._client.is_full:
                 # From an answer before this one: nobody is told again before it drains.
                 self.client_full()
@@ -439,6 +469,11 @@ class Relay:
         self._client.serving = None
         self._client.cut()
         self._let_go().cut(ending, reason)
+
+    def _last(self) -> None:
+        if not self.is_lasting and self._owner is not None:
+            self.is_lasting = True
+            self._owner.lasting()
 
     def _let_go(self) -> Owner:
         owner, self._owner = self._owner, None
