@@ -16,7 +16,7 @@ JOBS ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help run test check format lock bench micro oracle docs lock clean
+.PHONY: help run test check format lock bench micro oracle image-check chart docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,6 +61,12 @@ check: $(VENV)/.dev ## formatting, lint, types, import contracts, repeated by th
 format: $(VENV)/.dev ## format and sort imports
 	$(BIN)/ruff check --fix --select I .
 	$(BIN)/ruff format .
+
+image-check: $(VENV)/.run ## the image's steps, without an engine
+	$(BIN)/python scripts/image_check.py
+
+chart: $(VENV)/.dev ## schema, tables and defaults of the chart from the settings
+	$(BIN)/python -m scripts.helm_chart
 
 docs: $(VENV)/.dev ## write the reference pages from the code, and check all links
 	$(BIN)/python scripts/docs.py
