@@ -15,9 +15,9 @@ from sidegate.core.routing.table import RouteTable
 from sidegate.core.wire.block import HeaderRules
 from sidegate.core.wire.names import NamePolicy
 from sidegate.credentials.reverification import Reverifier
-from sidegate.proxy.exchange import MIN_REVISION
+from sidegate.proxy.forwarding import Peers
 from sidegate.proxy.gateway import Gateway, Limits
-from sidegate.proxy.reading import Readings
+from sidegate.proxy.reading import MIN_REVISION, Readings
 from sidegate.proxy.refusals import Refusals
 from sidegate.proxy.upstream import UpstreamAddress, UpstreamPool
 from sidegate.telemetry.log import get_log
@@ -51,7 +51,7 @@ def build_gateway(process: Process, identity: Identity) -> Gateway:
         ),
         refusals=Refusals(hidden=settings.hide, minimal=settings.problem_detail is ProblemDetail.MINIMAL),
         metrics=process.metrics,
-        trusted_proxies=settings.trusted_proxies,
+        peers=Peers(settings.trusted_proxies),
         records_completions=settings.audit.completions is Completions.ALL,
     )
 

@@ -3,7 +3,7 @@
 On the data path::
 
     decision_id = trail.next_id(now)              # it goes into the header to the upstream, or into the problem
-    record = encode_decision(fragment, decision_id, trail.instant(now), source, request_id, trace_id, decision_ns)
+    record = encode_decision(fragment, decision_id, trail.instant(now), origin, decision_ns)
     trail.submit(record, exchange)                # then, in a later callback: exchange.recorded() or .unrecorded()
 
 Group commit: what is submitted in one turn of the event loop is written by one ``write``, then those who wait are told,

@@ -14,13 +14,13 @@ from sidegate.core.model.principal import Query
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.model.value import value
 from sidegate.core.policy.snapshot import Snapshot
-from sidegate.core.trail.json_text import NULL, JsonText, json_text
 from sidegate.core.trail.record import (
     OpenRecord,
     ShadowVerdict,
     actor_fragment,
     decision_fragment,
     encode_decision,
+    origin_fragment,
 )
 from sidegate.telemetry.clock import Clock
 from sidegate.telemetry.metrics import Metrics
@@ -130,10 +130,8 @@ class RecordedDecider:
             path=route,
             route=f"admin:{route}",
         )
-        source: JsonText = NULL if query.source is None else json_text(str(query.source))
-        record = encode_decision(
-            fragment, decision_id, self._trail.instant(now), source, json_text(request_id), NULL, took
-        )
+        origin = origin_fragment(None if query.source is None else str(query.source), request_id, None)
+        record = encode_decision(fragment, decision_id, self._trail.instant(now), origin, took)
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._trail.submit(record, _Written(future))
         if not await future:

@@ -4,16 +4,15 @@ import asyncio
 import contextlib
 import socket
 import struct
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import WireError
-from sidegate.core.model.principal import Address
 from sidegate.core.wire.block import HeaderBlock
 from sidegate.core.wire.fields import has_stray_line_end
-from sidegate.proxy.exchange import STRAY_LINE_END, Exchange
-from sidegate.proxy.forwarding import Origin, origin_of
+from sidegate.proxy.exchange import Exchange
+from sidegate.proxy.forwarding import UNIX_PEER, Origin, Peer, origin_of
+from sidegate.proxy.reading import STRAY_LINE_END, Head, Unreadable
 from sidegate.proxy.upstream import WRITE_HIGH_WATER
 
 if TYPE_CHECKING:
@@ -103,8 +102,8 @@ class ClientConnection(asyncio.Protocol):
         self.serving: Serving | None = None
         self.body: BodySink | None = None
         self.deadline = _NEVER
-        self._peer: Address | None = None
-        self._origin: tuple[HeaderBlock, Origin] | None = None
+        self._peer: Peer = UNIX_PEER
+        self._origin: tuple[HeaderBlock | None, Origin] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
@@ -115,7 +114,7 @@ class ClientConnection(asyncio.Protocol):
             return
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
-            self._peer = ip_address(peer[0])
+            self._peer = self._gateway.peers.at(peer[0])
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         self.deadline = self._gateway.deadlines.now + self._gateway.limits.idle_timeout_s
 
@@ -131,7 +130,12 @@ class ClientConnection(asyncio.Protocol):
             self._held += data
             self._find_head(bytes(self._held))
         else:
-            self._find_head(data)
+            # The bytes of a head that was read before, and nothing behind it: its end need not be looked for.
+            head = self._gateway.readings.known(data)
+            if head is None:
+                self._find_head(data)
+            else:
+                self._serve(head)
 
     def eof_received(self) -> bool:
         """See asyncio.Protocol. A client may end its side and still read its answer."""
@@ -201,12 +205,12 @@ class ClientConnection(asyncio.Protocol):
         self._held.clear()
         return held
 
-    def origin(self, block: HeaderBlock) -> Origin:
+    def origin(self, block: HeaderBlock | None) -> Origin:
         """Tell where a request with these headers comes from; clients send the same ones again and again."""
         known = self._origin
         if known is not None and known[0] is block:
             return known[1]
-        origin = origin_of(self._peer, self._gateway.trusted_proxies, block)
+        origin = origin_of(self._peer, self._gateway.peers.trusted, block)
         self._origin = (block, origin)
         return origin
 
@@ -272,10 +276,12 @@ class ClientConnection(asyncio.Protocol):
         rest = data[end + 4 :]
         if rest:
             self._held += rest
-        line_end = data.find(b"\r\n")
+        self._serve(self._gateway.readings.read(data[: end + 4]))
+
+    def _serve(self, head: Head | Unreadable) -> None:
         exchange = Exchange(self._gateway, self)
         self.serving = exchange
-        exchange.begin(data[:line_end], data[line_end + 2 : end + 2])
+        exchange.begin(head)
 
     def _wait_for_head(self, data: bytes, limit: int) -> None:
         """Keep the beginning of a head, unless it can never become a good one."""
@@ -296,9 +302,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _refuse(self, error: WireError) -> None:
         self._held.clear()
-        exchange = Exchange(self._gateway, self)
-        self.serving = exchange
-        exchange.refuse_unread(error)
+        self._serve(Unreadable(error))
 
     def _linger(self) -> None:
         """Close so that the client can read its answer: end our side, throw away what still comes, then close."""

@@ -1,10 +1,7 @@
 """One request: bytes -> head -> credential -> (authority, target) -> decision -> record -> forward or refuse."""
 
-import re
-from base64 import b64encode
 from collections.abc import Callable
 from functools import partial
-from hashlib import sha1
 from typing import TYPE_CHECKING, Final, assert_never
 
 from sidegate.core.engine.decide import decide_all_subject
@@ -16,10 +13,9 @@ from sidegate.core.model.principal import Query, VerifiedCredential
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.routing.table import Match
-from sidegate.core.trail.json_text import NULL, json_text
-from sidegate.core.trail.record import Fragment, ShadowVerdict, encode_decision
+from sidegate.core.trail.record import NO_ORIGIN, Fragment, ShadowVerdict, encode_decision
 from sidegate.core.wire.block import HeaderBlock
-from sidegate.core.wire.fields import NO_LENGTH, has_stray_line_end
+from sidegate.core.wire.fields import NO_LENGTH
 from sidegate.credentials.ports import PENDING, Missing
 from sidegate.distribution.ports import Fetched, Want
 from sidegate.proxy.body import BodyReader, ChunkedBody, LengthBody
@@ -27,8 +23,8 @@ from sidegate.proxy.collector import Collector
 from sidegate.proxy.forwarding import Origin
 from sidegate.proxy.passage import Passage
 from sidegate.proxy.prepared import Prepared, verdict_of
-from sidegate.proxy.reading import LineReading
-from sidegate.proxy.relay import CONTINUE, UPGRADE_LINES, Forward
+from sidegate.proxy.reading import Head, LineReading, Unreadable
+from sidegate.proxy.relay import CONTINUE, Forward
 from sidegate.telemetry.catalogue import RequestKind
 from sidegate.telemetry.clock import monotonic_ns
 from sidegate.telemetry.metrics import IN_FLIGHT
@@ -39,18 +35,10 @@ if TYPE_CHECKING:
 
 PUBLIC: Final = Decision(Outcome.ALLOW, Reason.PUBLIC_ROUTE, (), Remedy.NONE)
 
-STRAY_LINE_END: Final = "a line of the request head does not end in CRLF"
-
-MIN_REVISION: Final = b"x-sidegate-min-revision"
-"""The header by which whoever has just changed a permission asks for a decision that knows of it (spec 5.3)."""
-
 MAX_FETCHES: Final = 6
 """A request that is missing something again and again does not fit into memory together with the others."""
 
-_REVISION: Final = re.compile(rb"[0-9]{1,16}")
 _NANOS_PER_MILLI: Final = 1_000_000
-
-_WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class Exchange:
@@ -60,7 +48,6 @@ class Exchange:
     """
 
     __slots__ = (
-        "_at_least",
         "_began",
         "_block",
         "_body",
@@ -72,6 +59,7 @@ class Exchange:
         "_fetches",
         "_gateway",
         "_gone",
+        "_head",
         "_id",
         "_line",
         "_now",
@@ -86,6 +74,7 @@ class Exchange:
     )
 
     _decision: Decision
+    _head: Head
 
     def __init__(self, gateway: "Gateway", client: "ClientConnection") -> None:
         self._gateway = gateway
@@ -102,7 +91,6 @@ class Exchange:
         self._prepared: Prepared | None = None
         self._queries: tuple[Query, ...] = ()
         self._revision = 0
-        self._at_least = 0
         self._fetches = 0
         self._waited_ms = 0
         self._id = b""
@@ -114,58 +102,38 @@ class Exchange:
 
     # Reading.
 
-    def begin(self, line: bytes, block: bytes) -> None:
-        """Serve the request whose head is given in its two parts (see :mod:`sidegate.core.wire.head`)."""
+    def begin(self, head: Head | Unreadable) -> None:
+        """Serve the request with this head."""
         try:
-            self._begin(line, block)
+            self._begin(head)
         except Exception:
             self._abandon()
             raise
 
-    def _begin(self, line: bytes, block: bytes) -> None:
+    def _begin(self, head: Head | Unreadable) -> None:
         gateway = self._gateway
-        try:
-            self._line = gateway.readings.line(line)
-            self._block = gateway.readings.block(block)
-            self._body = self._read_framing(self._line, self._block)
-            if MIN_REVISION in self._block.fields:
-                self._at_least = _read_revision(self._block.fields[MIN_REVISION][0])
-        except WireError as error:
-            self.refuse_unread(_first_fault(line, block, error))
+        self._line, self._block = head.reading, head.block
+        self._origin = origin = self._client.origin(head.block)
+        if isinstance(head, Unreadable):
+            self.refuse_unread(head.error)
             return
+        self._head = head
+        if head.length:
+            maximum = gateway.limits.max_body_bytes
+            if maximum and head.length > maximum:
+                error = WireError(413, Reason.BODY_TOO_LARGE, f"the body is longer than {maximum} bytes")
+                self.refuse_unread(error)
+                return
+            self._body = ChunkedBody(maximum) if head.length == NO_LENGTH else LengthBody(head.length)
         if gateway.cells[IN_FLIGHT] > gateway.limits.in_flight:
             self._refuse(deny(Reason.OVERLOADED))
             return
-        self._origin = self._client.origin(self._block)
-        match = self._line.match
+        match = head.reading.match
         if match is not None and match.route.public:
             gateway.count_decision(PUBLIC)
-            self._record(PUBLIC, gateway.undecided.fragment(PUBLIC, self._line, None, self._snapshot.revision), None)
+            self._record(PUBLIC, gateway.undecided.fragment(PUBLIC, head.reading, None, self._snapshot.revision), None)
         else:
-            self._identify(match, self._block, self._origin)
-
-    def _read_framing(self, reading: LineReading, block: HeaderBlock) -> BodyReader | None:
-        """Check what the two parts of a head say together, and find the body's framing."""
-        line = reading.line
-        refusal = reading.refusal
-        if refusal is not None:
-            # Anew each time: an exception that is raised again keeps the frames of every time before.
-            raise WireError(refusal.status, refusal.reason, refusal.detail)
-        if line.host is not None and line.host.lower() != block.host.lower():
-            raise WireError(400, Reason.MALFORMED_REQUEST, "the host of the request target is not that of Host")
-        if block.chunked and line.minor == 0:
-            raise WireError(400, Reason.AMBIGUOUS_FRAMING, "Transfer-Encoding is not part of HTTP/1.0")
-        maximum = self._gateway.limits.max_body_bytes
-        if maximum and block.length > maximum:
-            raise WireError(413, Reason.BODY_TOO_LARGE, f"the body is longer than {maximum} bytes")
-        if _is_websocket(block):
-            plain = block.length in {0, NO_LENGTH} and not block.chunked and line.minor == 1
-            if line.method != b"GET" or not plain or block.websocket_key is None:
-                detail = "a WebSocket begins with GET, HTTP/1.1, no body, version 13 and a 16-byte key"
-                raise WireError(400, Reason.MALFORMED_REQUEST, detail)
-        if block.chunked:
-            return ChunkedBody(maximum)
-        return LengthBody(block.length) if block.length > 0 else None
+            self._identify(match, head.block, origin)
 
     # Deciding.
 
@@ -187,7 +155,7 @@ class Exchange:
     def _identified(self, verified: VerifiedCredential | Reason, match: Match | None, block: HeaderBlock) -> None:
         gateway = self._gateway
         if not isinstance(verified, Reason):
-            want = gateway.policies.missing(verified.org, verified.account, self._at_least)
+            want = gateway.policies.missing(verified.org, verified.account, self._head.at_least)
             if want is not None:
                 # Then verified again: the organization may limit sessions more tightly (spec 3.1).
                 self._fetch(want, self._identify_again)
@@ -300,7 +268,7 @@ class Exchange:
             return
         self._prepared = prepared
         policies = gateway.policies
-        want = policies.missing(verified.org, verified.account, self._at_least)
+        want = policies.missing(verified.org, verified.account, self._head.at_least)
         if want is not None:
             # It was let go of while the body was on its way.
             self._fetch(want, partial(self._decide, body))
@@ -360,17 +328,11 @@ class Exchange:
 
     def _record(self, decision: Decision, fragment: Fragment, took: int | None) -> None:
         """Hand in the one record of this request; what follows waits for it."""
-        trail, block, now = self._gateway.trail, self._block, self._now
+        trail, now = self._gateway.trail, self._now
         self._decision = decision
         self._id = trail.next_id(now)
         record = encode_decision(
-            fragment,
-            self._id,
-            trail.instant(now),
-            NULL if self._origin is None else self._origin.text,
-            NULL if block is None else json_text(block.request_id),
-            NULL if block is None else json_text(block.trace_id),
-            took,
+            fragment, self._id, trail.instant(now), NO_ORIGIN if self._origin is None else self._origin.fragment, took
         )
         trail.submit(record, self)
 
@@ -441,33 +403,15 @@ class Exchange:
     # Forwarding.
 
     def _forward(self) -> None:
-        line, block, origin, prepared = self._line, self._block, self._origin, self._prepared
-        assert line is not None and block is not None and origin is not None  # noqa: S101, PT018 - nothing unread is allowed
+        head, origin, prepared = self._head, self._origin, self._prepared
+        assert origin is not None  # noqa: S101 - nothing unread is allowed
         permit = permit_of(self._queries, self._decision, self._id.decode("ascii"))
         assert permit is not None  # noqa: S101 - recorded() asks for allows only
-        websocket_key = block.websocket_key if _is_websocket(block) else None
         identity = b"" if prepared is None else prepared.identity(self._revision)
-        head = b"%b%b%b%b%bX-Sidegate-Decision: %b\r\n\r\n" % (
-            line.line.forwarded,
-            block.forward,
-            b"" if websocket_key is None else UPGRADE_LINES,
-            origin.lines,
-            identity,
-            self._id,
-        )
-        forward = Forward(
-            head=head,
-            method=line.line.method,
-            minor=line.line.minor,
-            body=self._body,
-            chunked=block.chunked,
-            payload=self._collected or b"",
-            awaits_continue=block.expects_continue and line.line.minor == 1,
-            keep=line.line.minor == 1 and not block.close and websocket_key is None,
-            websocket_accept=None if websocket_key is None else _accept_of(websocket_key),
-        )
+        wire = b"".join((head.forward, origin.lines, identity, b"X-Sidegate-Decision: ", self._id, b"\r\n\r\n"))
         org = None if prepared is None else prepared.asks[0].target.org
-        Passage(self._gateway, self._client, org, self._began).start(permit, forward)
+        passage = Passage(self._gateway, self._client, org, self._began)
+        passage.start(permit, Forward(wire, head, self._body, self._collected or b""))
 
     # From the client, while the record is being written or the body collected.
 
@@ -497,32 +441,3 @@ class Exchange:
             return  # Its one record is being written; a slow disk is no reason for a second one.
         self._client.body = None
         self.refuse_unread(WireError(408, Reason.REQUEST_TIMEOUT, "the request body did not arrive in time"))
-
-
-def _is_websocket(block: HeaderBlock) -> bool:
-    """Whether the client asks for a WebSocket and nothing else; other upgrades are dropped (spec 2.3)."""
-    return block.upgrade is not None and block.upgrade.lower() == b"websocket"
-
-
-def _first_fault(line: bytes, block: bytes, found: WireError) -> WireError:
-    """Return what a head is refused for: where it comes in pieces, a stray line end is seen before all else."""
-    head = b"%b\r\n%b" % (line, block)
-    if has_stray_line_end(head, 0, len(head)):
-        return WireError(400, Reason.MALFORMED_REQUEST, STRAY_LINE_END)
-    return found
-
-
-def _read_revision(field: bytes) -> int:
-    """Read ``X-Sidegate-Min-Revision`` (spec 5.3).
-
-    Raises:
-        WireError: 400: no number, and so no promise that could be kept.
-    """
-    if _REVISION.fullmatch(field) is None:
-        raise WireError(400, Reason.MALFORMED_REQUEST, "X-Sidegate-Min-Revision is no revision")
-    return int(field)
-
-
-def _accept_of(key: bytes) -> bytes:
-    """Return what a server must answer to a WebSocket *key* (RFC 6455 section 4.2.2, item 5.4)."""
-    return b64encode(sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest())

@@ -18,7 +18,7 @@ from sidegate.credentials.verifier import CredentialVerifier
 from sidegate.distribution.ports import PolicySource
 from sidegate.proxy.client import ClientConnection
 from sidegate.proxy.deadlines import Deadlines
-from sidegate.proxy.forwarding import Network
+from sidegate.proxy.forwarding import Peers
 from sidegate.proxy.prepared import Prepared, Standing, Undecided
 from sidegate.proxy.reading import REMEMBERED_BYTES, LineReading, Readings
 from sidegate.proxy.refusals import Refusals
@@ -91,7 +91,7 @@ class Gateway:
         pool: UpstreamPool,
         refusals: Refusals,
         metrics: Metrics,
-        trusted_proxies: tuple[Network, ...] = (),
+        peers: Peers,
         records_completions: bool = False,
     ) -> None:
         self.loop = loop
@@ -105,7 +105,7 @@ class Gateway:
         self.refusals = refusals
         self.metrics = metrics
         self.cells = metrics.cells
-        self.trusted_proxies = trusted_proxies
+        self.peers = peers
         self.records_completions = records_completions
         self.draining = False
         self.emptied = asyncio.Event()

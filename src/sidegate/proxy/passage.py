@@ -119,7 +119,7 @@ class Passage:
             status=status_of(reason),
             detail=detail,
             close=True,
-            head_only=self._forward.method == b"HEAD",
+            head_only=self._forward.request.method == b"HEAD",
         )
         self._count_failure(reason)
         gateway.count_end(RequestKind.FAILED, refusal.status)

@@ -9,6 +9,7 @@ from sidegate.core.trail.record import Ending
 from sidegate.core.wire.fields import has_stray_line_end
 from sidegate.core.wire.response import MAX_INTERIM, Framing, ResponseHead
 from sidegate.proxy.body import BodyReader, ChunkedBody, LengthBody, UntilCloseBody, frame_chunks
+from sidegate.proxy.reading import UPGRADE_LINES, Head
 from sidegate.proxy.upstream import UpstreamConnection
 from sidegate.telemetry.clock import monotonic_ns
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from sidegate.proxy.gateway import Gateway
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-UPGRADE_LINES: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 _CLOSE: Final = b"Connection: close\r\n"
 _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 _HEAD_END: Final = b"\r\n\r\n"
@@ -40,26 +40,16 @@ class Forward:
     """What is to be sent upstream.
 
     Attributes:
-        head: Request line and headers, with the empty line.
-        method: As in the head.
-        minor: The client speaks HTTP/1.minor.
+        wire: Request line and headers, with the empty line.
+        request: The head that it was made of.
         body: Finds the end of the request's body; None if there is none.
-        chunked: The body goes upstream in chunks.
         payload: Body bytes that were read before the decision.
-        awaits_continue: The client waits for 100 before it sends the body.
-        keep: The client's connection may serve another request afterwards.
-        websocket_accept: What a 101 must carry; None if this is no upgrade.
     """
 
-    head: bytes
-    method: bytes
-    minor: int
+    wire: bytes
+    request: Head
     body: BodyReader | None
-    chunked: bool
     payload: bytes
-    awaits_continue: bool
-    keep: bool
-    websocket_accept: bytes | None
 
 
 class Owner(Protocol):
@@ -155,7 +145,7 @@ class Relay:
     @property
     def _is_retriable(self) -> bool:
         """Whether the request may be sent twice (RFC 9110 section 9.2.2): a body is gone once it was sent."""
-        return self._forward.body is None and self._forward.method in IDEMPOTENT
+        return self._forward.body is None and self._forward.request.method in IDEMPOTENT
 
     # From the pool.
 
@@ -170,14 +160,16 @@ class Relay:
         forward = self._forward
         body = forward.body
         if body is None:
-            upstream.transport.write(forward.head)
+            upstream.transport.write(forward.wire)
             return
         if forward.payload or body.done:
             self.bytes_in += len(forward.payload)
-            payload = frame_chunks(forward.payload, done=body.done) if forward.chunked else forward.payload
-            upstream.transport.write(forward.head + payload)
+            payload = (
+                frame_chunks(forward.payload, done=body.done) if forward.request.block.chunked else forward.payload
+            )
+            upstream.transport.write(forward.wire + payload)
         else:
-            upstream.transport.write(forward.head)
+            upstream.transport.write(forward.wire)
         if body.done:
             return
         self._client.deadline = self._gateway.deadlines.now + LASTING_S
@@ -185,7 +177,7 @@ class Relay:
         held = self._client.take_held()
         if held:
             self.client_data(held)
-        elif forward.awaits_continue:
+        elif forward.request.awaits_continue:
             self._client.transport.write(CONTINUE)
         self._client.resume()
 
@@ -220,7 +212,7 @@ class Relay:
             if rest:
                 self._client.hold(rest)
         if self._upstream is not None:
-            framed = frame_chunks(payload, done=body.done) if self._forward.chunked else payload
+            framed = frame_chunks(payload, done=body.done) if self._forward.request.block.chunked else payload
             if framed:
                 self._upstream.transport.write(framed)
 
@@ -350,13 +342,13 @@ class Relay:
         self._interim += 1
         if self._interim > MAX_INTERIM:
             raise WireError(502, Reason.UPSTREAM_INVALID, f"the upstream sent more than {MAX_INTERIM} interim answers")
-        if head.status != 100 and self._forward.minor:
+        if head.status != 100 and self._forward.request.minor:
             self._client.transport.write(head.forward + b"\r\n")
 
     def _upgrade(self, head: ResponseHead, first: bytes) -> None:
         """Open the tunnel, if it is the one that was asked for (RFC 6455 section 4.1, spec 2.6)."""
         upstream = self._upstream
-        accept = self._forward.websocket_accept
+        accept = self._forward.request.websocket_accept
         asked = accept is not None and head.websocket_accept == accept
         if upstream is None or not asked or head.upgrade is None or head.upgrade.lower() != b"websocket":
             raise WireError(502, Reason.UPSTREAM_INVALID, "the upstream switched to a protocol that was not asked for")
@@ -372,7 +364,7 @@ class Relay:
 
     def _begin(self, head: ResponseHead, rest: bytes) -> None:
         forward = self._forward
-        bodiless = head.framing is Framing.NONE or forward.method == b"HEAD"
+        bodiless = head.framing is Framing.NONE or forward.request.method == b"HEAD"
         sent = forward.body is None or forward.body.done
         self._early = not sent
         if bodiless:
@@ -387,7 +379,7 @@ class Relay:
             done = reader.done
         self.head = head
         until_close = head.framing is Framing.UNTIL_CLOSE and not bodiless
-        self._keep = forward.keep and sent and not until_close and not self._gateway.draining
+        self._keep = forward.request.keep and sent and not until_close and not self._gateway.draining
         self._client.transport.write(self._response_start(head, payload, bodiless=bodiless, done=done))
         self.bytes_out += len(payload)
         if done:
@@ -404,7 +396,7 @@ class Relay:
     def _response_start(self, head: ResponseHead, payload: bytes, *, bodiless: bool, done: bool) -> bytes:
         forward = self._forward
         if head.framing is Framing.CHUNKED:
-            if forward.minor == 0:
+            if forward.request.minor == 0:
                 # HTTP/1.0 knows no chunks; the end of the connection ends the body (RFC 9112 section 6.3).
                 self._keep = False
                 extra = b""
@@ -426,7 +418,7 @@ class Relay:
         if rest:
             raise WireError(502, Reason.UPSTREAM_INVALID, "the upstream sent bytes after its response")
         self.bytes_out += len(payload)
-        if head.framing is Framing.CHUNKED and self._forward.minor:
+        if head.framing is Framing.CHUNKED and self._forward.request.minor:
             payload = frame_chunks(payload, done=reader.done)
         if payload:
             self._client.transport.write(payload)
@@ -444,7 +436,7 @@ class Relay:
             # What was written and not taken yet was not sent, and the next request would come behind it.
             sent = body is None or (body.done and not upstream.transport.get_write_buffer_size())
             # An upstream that answered before the body was whole may take the rest of it for a request (spec 2.5).
-            if head.close or self._early or not sent or self._forward.websocket_accept is not None:
+            if head.close or self._early or not sent or self._forward.request.websocket_accept is not None:
                 upstream.discard()
             else:
                 if self._throttled:

@@ -4,9 +4,10 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from sidegate.core.trail.record import origin_fragment
 from sidegate.core.wire.block import HeaderBlock, HeaderReader, HeaderRules
 from sidegate.core.wire.names import NamePolicy
-from sidegate.proxy.forwarding import origin_of
+from sidegate.proxy.forwarding import UNIX_PEER, Peers, origin_of
 
 RULES = HeaderRules(NamePolicy(b"X-API-Key", frozenset()), b"__session", keep_credentials=False, max_fields=100)
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
@@ -58,10 +59,10 @@ def _block(*lines: bytes) -> HeaderBlock:
 )
 def test_source(peer: str, lines: tuple[bytes, ...], source: str | None, chain: bytes) -> None:
     """Only trusted hops are believed; an address that cannot be read is unknown, and then in no network."""
-    origin = origin_of(ip_address(peer), TRUSTED, _block(*lines))
+    origin = origin_of(Peers(TRUSTED).at(peer), TRUSTED, _block(*lines))
     expected = None if source is None else ip_address(source)
     assert (expected, b"X-Forwarded-For: %b\r\n" % chain) == (origin.source, origin.lines.split(b"\n")[0] + b"\n")
-    assert origin.text == (b"null" if source is None else b'"%b"' % source.encode())
+    assert origin_fragment(source, None, None) == origin.fragment
 
 
 @pytest.mark.parametrize(
@@ -74,18 +75,40 @@ def test_source(peer: str, lines: tuple[bytes, ...], source: str | None, chain: 
 def test_proto_and_host(peer: str, proto: bytes, host: bytes) -> None:
     """Protocol and host come from a trusted proxy or from the socket."""
     block = _block(b"X-Forwarded-Proto: https", b"X-Forwarded-Host: www.example")
-    lines = origin_of(ip_address(peer), TRUSTED, block).lines.split(b"\r\n")
+    lines = origin_of(Peers(TRUSTED).at(peer), TRUSTED, block).lines.split(b"\r\n")
     assert [b"X-Forwarded-Proto: " + proto, b"X-Forwarded-Host: " + host, b""] == lines[1:]
 
 
 def test_trusted_proxy_says_nothing() -> None:
     """What a trusted proxy leaves out is filled from the socket."""
-    lines = origin_of(ip_address("10.0.0.1"), TRUSTED, _block()).lines
+    lines = origin_of(Peers(TRUSTED).at("10.0.0.1"), TRUSTED, _block()).lines
     assert lines == b"X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: api.example:8080\r\n"
 
 
 def test_unix_socket() -> None:
     """Over a Unix socket the client is unknown, and no address is made up for it."""
-    origin = origin_of(None, TRUSTED, _block(b"X-Forwarded-For: 192.0.2.7"))
-    assert (origin.source, origin.text) == (None, b"null")
+    origin = origin_of(UNIX_PEER, TRUSTED, _block(b"X-Forwarded-For: 192.0.2.7"))
+    assert (None, origin_fragment(None, None, None)) == (origin.source, origin.fragment)
     assert origin.lines == b"X-Forwarded-Proto: http\r\nX-Forwarded-Host: api.example:8080\r\n"
+
+
+@pytest.mark.parametrize(
+    ("peer", "source"),
+    [
+        pytest.param("192.0.2.1", "192.0.2.1", id="direct"),
+        pytest.param("10.0.0.1", None, id="a-trusted-proxy-said-nothing-readable"),
+    ],
+)
+def test_source_of_an_unreadable_head(peer: str, source: str | None) -> None:
+    """Who sends what cannot be read is recorded too; of a client behind a proxy nothing is known then."""
+    origin = origin_of(Peers(TRUSTED).at(peer), TRUSTED, None)
+    expected = None if source is None else ip_address(source)
+    assert (expected, origin_fragment(source, None, None), b"") == (origin.source, origin.fragment, origin.lines)
+
+
+def test_equal_peers_are_one() -> None:
+    """Those that come again: what is kept for an address is then found by its identity."""
+    peers = Peers(TRUSTED)
+    first, second, third = (peers.at("192.0.2.1") for _ in range(3))
+    assert first == second
+    assert second is third

@@ -5,6 +5,7 @@ A record leaves here *open*: a JSON object without its end. The chain closes it 
 
 * :func:`actor_fragment` once per verified credential,
 * :func:`decision_fragment` once per (credential, request line, decision), or per request where paths do not repeat,
+* :func:`origin_fragment` once per connection and header block,
 * :func:`encode_decision` per request.
 
 Never in a record: tokens, cookies, keys, query values, bodies.
@@ -29,6 +30,9 @@ OpenRecord = NewType("OpenRecord", bytes)
 
 Fragment = NewType("Fragment", bytes)
 """Members of a record, from ``org`` to ``route``."""
+
+OriginFragment = NewType("OriginFragment", bytes)
+"""Members of a record, from ``source`` to ``trace_id``."""
 
 
 class RecordKind(StrEnum):
@@ -279,14 +283,19 @@ def decision_fragment(
     )
 
 
-def encode_decision(  # noqa: PLR0917  keywords would cost 60 ns of every request
-    fragment: Fragment,
-    record_id: bytes,
-    time: bytes,
-    source: JsonText,
-    request_id: JsonText,
-    trace_id: JsonText,
-    decision_ns: int | None,
+def origin_fragment(source: str | None, request_id: str | None, trace_id: str | None) -> OriginFragment:
+    """Write ``source``, ``request_id`` and ``trace_id``: what a request says of where it comes from."""
+    return OriginFragment(
+        b'"source":%b,"request_id":%b,"trace_id":%b' % (json_text(source), json_text(request_id), json_text(trace_id))
+    )
+
+
+NO_ORIGIN: Final = origin_fragment(None, None, None)
+"""The origin's fragment for a request that could not be read so far."""
+
+
+def encode_decision(
+    fragment: Fragment, record_id: bytes, time: bytes, origin: OriginFragment, decision_ns: int | None
 ) -> OpenRecord:
     """Put a decision record together; one formatting of bytes, nothing is escaped here.
 
@@ -294,22 +303,12 @@ def encode_decision(  # noqa: PLR0917  keywords would cost 60 ns of every reques
         fragment: From :func:`decision_fragment`.
         record_id: From :meth:`Uuid7.next`.
         time: From :meth:`InstantText.write`.
-        source: The client's address as JSON; worth keeping beside the connection.
-        request_id: As JSON.
-        trace_id: As JSON.
+        origin: From :func:`origin_fragment`.
         decision_ns: What the decision alone took; None if nothing was decided.
     """
     return OpenRecord(
-        b'{"v":1,"record":"decision","id":"%b","time":"%b",%b,"source":%b,"request_id":%b,"trace_id":%b,"decision_ns":%b'
-        % (
-            record_id,
-            time,
-            fragment,
-            source,
-            request_id,
-            trace_id,
-            NULL if decision_ns is None else b"%d" % decision_ns,
-        )
+        b'{"v":1,"record":"decision","id":"%b","time":"%b",%b,%b,"decision_ns":%b'
+        % (record_id, time, fragment, origin, NULL if decision_ns is None else b"%d" % decision_ns)
     )
 
 
@@ -333,9 +332,7 @@ def encode_decision_record(record: DecisionRecord) -> OpenRecord:
         ),
         json_text(record.id)[1:-1],
         format_instant(record.time).encode(),
-        json_text(record.source),
-        json_text(record.request_id),
-        json_text(record.trace_id),
+        origin_fragment(record.source, record.request_id, record.trace_id),
         record.decision_ns,
     )
 

@@ -12,7 +12,7 @@ from sidegate.core.model.decision import Decision, Outcome, Reason, Remedy
 from sidegate.core.model.principal import CredentialKind, Link, VerifiedCredential
 from sidegate.core.model.target import Kind
 from sidegate.core.model.units import UnixMillis, format_instant
-from sidegate.core.trail.json_text import NULL, json_text
+from sidegate.core.trail.json_text import json_text
 from sidegate.core.trail.read import completion_of, decision_of
 from sidegate.core.trail.record import (
     NO_ACTOR,
@@ -29,6 +29,7 @@ from sidegate.core.trail.record import (
     encode_completion,
     encode_decision,
     encode_decision_record,
+    origin_fragment,
 )
 
 _text = st.text(max_size=20)
@@ -175,7 +176,7 @@ def test_fragment_of_a_request_nobody_is_known_for() -> None:
     fragment = decision_fragment(
         NO_ACTOR, Decision(Outcome.DENY, Reason.MALFORMED_REQUEST, (), Remedy.NONE), method="GET"
     )
-    line = encode_decision(fragment, b"i", b"t", json_text("10.0.0.1"), NULL, NULL, None) + b"}"
+    line = encode_decision(fragment, b"i", b"t", origin_fragment("10.0.0.1", None, None), None) + b"}"
     assert orjson.loads(line) == {
         "v": 1, "record": "decision", "id": "i", "time": "t", "org": None, "actor": None, "credential": None,
         "authority": None, "primitive": None, "target": None, "kind": None, "outcome": "deny",
