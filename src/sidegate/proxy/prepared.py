@@ -5,13 +5,16 @@ from typing import Final
 from urllib.parse import quote
 
 from sidegate.core.engine.shadow import ShadowFailure
+from sidegate.core.identity.api_key import WARN_BEFORE
 from sidegate.core.model.decision import Decision, Outcome, Reason
-from sidegate.core.model.principal import Address, Query, VerifiedCredential
+from sidegate.core.model.principal import Address, CredentialKind, Query, VerifiedCredential
+from sidegate.core.model.units import UnixMillis, format_instant
 from sidegate.core.routing.resolve import Ask
 from sidegate.core.routing.route import Route
 from sidegate.core.trail.record import NO_ACTOR, Fragment, ShadowVerdict, actor_fragment, decision_fragment
 from sidegate.core.wire.head import RequestLine
 from sidegate.core.wire.memo import Memo
+from sidegate.proxy.machines import machine_of
 from sidegate.proxy.reading import LineReading
 from sidegate.telemetry.metrics import AUTHORITY_PLACE, REASON_CELL
 
@@ -21,6 +24,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9._~/:@*!$&'()+;=-]*")
 
 
 CRLF: Final = "\r\n"
+NEVER: Final = UnixMillis(2**63 - 1)
 REMEMBERED_REFUSALS: Final = 4096
 
 _Refused = tuple[Reason, LineReading | None, int, int]
@@ -46,13 +50,21 @@ class Standing:
         credential: Who asks.
         actor: Of the audit record.
         identity: The identity headers about the account (spec 6.5), each with CRLF.
+        machine: Which machine identity acts, for the anomaly watch; None for a person.
+        warns_from: From when on its user is told that an API key expires.
     """
 
-    __slots__ = ("actor", "credential", "identity")
+    __slots__ = ("actor", "credential", "identity", "machine", "warning", "warns_from")
 
     def __init__(self, credential: VerifiedCredential) -> None:
         self.credential = credential
         self.actor = actor_fragment(credential)
+        self.machine = machine_of(credential)
+        expires_at = credential.expires_at if credential.kind is CredentialKind.API_KEY else None
+        self.warns_from = NEVER if expires_at is None else UnixMillis(expires_at - WARN_BEFORE)
+        self.warning = (
+            b"" if expires_at is None else f"X-Sidegate-Key-Expires: {format_instant(expires_at)}\r\n".encode("ascii")
+        )
         chain = ",".join([link.id for link in credential.chain])
         self.identity = (
             f"X-Sidegate-Account: {credential.account}\r\nX-Sidegate-Organization: {credential.org}\r\n"

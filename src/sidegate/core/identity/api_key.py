@@ -25,6 +25,9 @@ RANDOM_BYTES: Final = 64
 MAX_LIFETIME: Final = Millis(366 * 24 * 60 * 60 * 1000)
 """One year (spec 3.2), in a leap year too."""
 
+WARN_BEFORE: Final = Millis(30 * 24 * 60 * 60 * 1000)
+"""How long before a key expires whoever uses it is told (spec 3.2)."""
+
 _SECRET_BYTES: Final = 32
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ENV: Final = re.compile(r"[A-Za-z0-9]{1,16}")

@@ -40,6 +40,7 @@ class RecordKind(StrEnum):
 
     DECISION = "decision"
     COMPLETION = "completion"
+    ANOMALY = "anomaly"
     CHECKPOINT = "checkpoint"
 
 
@@ -174,6 +175,27 @@ class CompletionRecord:
     reason: Reason | None
     sidecar: str = ""
     seq: int = 0
+
+
+@hot_value
+class AnomalyRecord:
+    """Something unusual about a machine identity (spec 3.4).
+
+    Attributes:
+        id: UUIDv7 of this record.
+        time: When it was seen.
+        decision_id: Of the request that showed it.
+        credential: What it acted by.
+        kind: ``rate``, ``network`` or ``denials``.
+        source: The client's address.
+    """
+
+    id: str
+    time: UnixMillis
+    decision_id: str
+    credential: VerifiedCredential
+    kind: str
+    source: str | None
 
 
 _TEXT: Final[dict[StrEnum, JsonText]] = {
@@ -353,5 +375,21 @@ def encode_completion(record: CompletionRecord) -> OpenRecord:
             record.duration_ms,
             _TEXT[record.ended],
             _enum_text(record.reason),
+        )
+    )
+
+
+def encode_anomaly(record: AnomalyRecord) -> OpenRecord:
+    """Write *record*. ``sidecar`` and ``seq`` are left to the trail."""
+    return OpenRecord(
+        b'{"v":1,"record":"anomaly","id":%b,"time":"%b","decision_id":%b,"org":%b,%b,"kind":%b,"source":%b'
+        % (
+            json_text(record.id),
+            format_instant(record.time).encode(),
+            json_text(record.decision_id),
+            json_text(record.credential.org),
+            actor_fragment(record.credential),
+            json_text(record.kind),
+            json_text(record.source),
         )
     )
