@@ -15,9 +15,13 @@ from sidegate.app.dataplane import build_gateway
 from sidegate.app.identity import Identity
 from sidegate.app.process import Policy, Process
 from sidegate.config.settings import load_settings
+from sidegate.core.model.units import UnixMillis
+from sidegate.credentials.state import FollowedState
+from sidegate.distribution.holder import SnapshotHolder
 from sidegate.proxy.client import ClientConnection
 from sidegate.proxy.deadlines import TICK_S, Deadlines
 from sidegate.proxy.upstream import WRITE_HIGH_WATER, UpstreamAddress, UpstreamConnection, UpstreamPool
+from sidegate.telemetry.clock import SystemClock
 from sidegate.telemetry.tasks import TaskSet
 
 # Turns of the event loop after which everything that needs no outside event has happened.
@@ -213,15 +217,37 @@ class HandClock:
         self._now = end
 
 
+class SetClock(SystemClock):
+    """The machine's clocks, until the time of day is set; it stands still from then on."""
+
+    __slots__ = ("_at",)
+
+    def __init__(self) -> None:
+        self._at: UnixMillis | None = None
+
+    def now(self) -> UnixMillis:
+        """Return the time of day."""
+        return SystemClock.now() if self._at is None else self._at
+
+    def set(self, at: UnixMillis) -> None:
+        """Let it be *at*."""
+        self._at = at
+
+
 class Rig:
     """A gateway and everything around it."""
 
     def __init__(self, files: Sidecar) -> None:
         settings = load_settings(files.config, {})
         self.files = files
-        self._process = Process(draw(settings), "w0", Policy(settings))
+        self._policy = Policy(settings)
+        self._process = Process(draw(settings), "w0", self._policy)
         self._identity = Identity(settings, self._process.clock)
         self.gateway = build_gateway(self._process, self._identity)
+        self.state = cast("FollowedState", self._identity.state)
+        self.policies = cast("SnapshotHolder", self.gateway.policies)
+        self.clock = SetClock()
+        self.gateway.clock = self.clock
         self.time = HandClock()
         self.gateway.deadlines = Deadlines(cast("asyncio.AbstractEventLoop", self.time))
         self.pool = MemoryPool(self._process.tasks, settings.upstream.max_connections)
@@ -268,6 +294,11 @@ class Rig:
             last = place
             await asyncio.sleep(0)
         await self.settle()
+
+    def publish(self, org: str, policy: str) -> None:
+        """Put another policy of *org* in force."""
+        (self.files.policy / f"{org}.yaml").write_text(policy)
+        self._policy._directory.load()
 
     async def wait(self, seconds: float) -> None:
         """Let time pass, and between its ticks what follows from them."""
