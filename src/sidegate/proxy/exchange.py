@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, assert_never
 
+from sidegate.core.anomaly.watch import NOTHING_UNUSUAL
 from sidegate.core.engine.decide import decide_all_subject
 from sidegate.core.engine.permit import permit_of
 from sidegate.core.engine.shadow import decide_shadow_subject
@@ -24,10 +25,11 @@ from sidegate.proxy.forwarding import Origin
 from sidegate.proxy.passage import Passage
 from sidegate.proxy.prepared import Prepared, verdict_of
 from sidegate.proxy.reading import Head, LineReading, Unreadable
+from sidegate.proxy.refusals import with_notes
 from sidegate.proxy.relay import CONTINUE, Forward
 from sidegate.telemetry.catalogue import RequestKind
 from sidegate.telemetry.clock import monotonic_ns
-from sidegate.telemetry.metrics import IN_FLIGHT
+from sidegate.telemetry.metrics import IN_FLIGHT, KEY_EXPIRY_WARNINGS
 
 if TYPE_CHECKING:
     from sidegate.proxy.client import ClientConnection
@@ -62,7 +64,9 @@ class Exchange:
         "_head",
         "_id",
         "_line",
+        "_notes",
         "_now",
+        "_observed",
         "_origin",
         "_prepared",
         "_queries",
@@ -96,6 +100,8 @@ class Exchange:
         self._id = b""
         self._status = 0
         self._detail: str | None = None
+        self._notes = b""
+        self._observed = NOTHING_UNUSUAL
         self._close = False
         self._gone = False
         gateway.cells[IN_FLIGHT] += 1
@@ -286,6 +292,13 @@ class Exchange:
         gateway.metrics.decision_seconds.observe_ns(took)
         shadow = verdict_of(decide_shadow_subject(subject, queries, self._now, decision))
         self._queries = queries
+        standing = prepared.standing
+        if standing.machine is not None:
+            self._observed = gateway.machines.observe(standing.machine, origin.source, self._now, decision)
+            decision = gateway.machines.judge(self._observed, decision)
+            if self._now >= standing.warns_from:
+                self._notes = standing.warning
+                gateway.cells[KEY_EXPIRY_WARNINGS] += 1
         if verified.single_use and decision.outcome is Outcome.ALLOW:
             self._consume(prepared, verified, decision, shadow, took)
         else:
@@ -335,6 +348,8 @@ class Exchange:
             fragment, self._id, trail.instant(now), NO_ORIGIN if self._origin is None else self._origin.fragment, took
         )
         trail.submit(record, self)
+        if self._observed.raised and self._verified is not None and self._origin is not None:
+            self._gateway.machines.report(self._observed, self._verified, self._origin.source, self._id, now)
 
     def recorded(self) -> None:
         """See :class:`sidegate.audit.ports.Waiter`."""
@@ -396,7 +411,7 @@ class Exchange:
             close=not keep,
             head_only=line is not None and line.line.method == b"HEAD",
         )
-        client.transport.write(refusal.wire)
+        client.transport.write(with_notes(refusal.wire, self._notes))
         self._gateway.count_end(RequestKind.REFUSED, refusal.status)
         client.finish(keep=keep)
 
@@ -411,7 +426,7 @@ class Exchange:
         wire = b"".join((head.forward, origin.lines, identity, b"X-Sidegate-Decision: ", self._id, b"\r\n\r\n"))
         org = None if prepared is None else prepared.asks[0].target.org
         passage = Passage(self._gateway, self._client, org, self._began)
-        passage.start(permit, Forward(wire, head, self._body, self._collected or b""))
+        passage.start(permit, Forward(wire, head, self._body, self._collected or b"", self._notes))
 
     # From the client, while the record is being written or the body collected.
 

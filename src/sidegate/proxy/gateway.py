@@ -19,6 +19,7 @@ from sidegate.distribution.ports import PolicySource
 from sidegate.proxy.client import ClientConnection
 from sidegate.proxy.deadlines import Deadlines
 from sidegate.proxy.forwarding import Peers
+from sidegate.proxy.machines import MachineWatch
 from sidegate.proxy.prepared import Prepared, Standing, Undecided
 from sidegate.proxy.reading import REMEMBERED_BYTES, LineReading, Readings
 from sidegate.proxy.refusals import Refusals
@@ -91,6 +92,7 @@ class Gateway:
         pool: UpstreamPool,
         refusals: Refusals,
         metrics: Metrics,
+        machines: MachineWatch,
         peers: Peers,
         records_completions: bool = False,
     ) -> None:
@@ -104,6 +106,7 @@ class Gateway:
         self.pool = pool
         self.refusals = refusals
         self.metrics = metrics
+        self.machines = machines
         self.cells = metrics.cells
         self.peers = peers
         self.records_completions = records_completions

@@ -79,6 +79,14 @@ class Refusals:
         return Refusal(status, before if after is None else b"%b%b%b" % (before, decision_id, after))
 
 
+def with_notes(wire: bytes, notes: bytes) -> bytes:
+    """Return a whole response with header lines added, each with CRLF."""
+    if not notes:
+        return wire
+    line, crlf, rest = wire.partition(b"\r\n")
+    return line + crlf + notes + rest
+
+
 def _make_template(kind: _Kind) -> _Template:
     reason, status, detail, about, close, head_only = kind
     wire = problem_response(

@@ -44,12 +44,14 @@ class Forward:
         request: The head that it was made of.
         body: Finds the end of the request's body; None if there is none.
         payload: Body bytes that were read before the decision.
+        notes: Header lines that we add to the response, each with CRLF.
     """
 
     wire: bytes
     request: Head
     body: BodyReader | None
     payload: bytes
+    notes: bytes = b""
 
 
 class Owner(Protocol):
@@ -359,7 +361,7 @@ class Relay:
             return
         self._over = True
         self.head = head
-        self._client.transport.write(head.forward + UPGRADE_LINES + b"\r\n" + first)
+        self._client.transport.write(head.forward + self._forward.notes + UPGRADE_LINES + b"\r\n" + first)
         self._let_go().upgraded(head, upstream, first)
 
     def _begin(self, head: ResponseHead, rest: bytes) -> None:
@@ -407,7 +409,7 @@ class Relay:
             extra = b""
         if not self._keep:
             extra += _CLOSE
-        return b"%b%b\r\n%b" % (head.forward, extra, payload)
+        return b"%b%b%b\r\n%b" % (head.forward, forward.notes, extra, payload)
 
     def _read_body(self, data: bytes) -> None:
         reader = self._reader
