@@ -4,8 +4,9 @@ import socket
 from functools import partial
 from typing import Final
 
+from sidegate.app.accepting import Acceptor
 from sidegate.app.admin import Admin
-from sidegate.app.dataplane import DataPlane, build_gateway
+from sidegate.app.dataplane import build_gateway
 from sidegate.app.identity import Identity
 from sidegate.app.process import Process
 from sidegate.app.standing import Standing
@@ -29,22 +30,22 @@ class Server:
         self._identity = Identity(process.blueprint.settings, process.clock)
         if self._identity.link is not None:
             process.metrics.watch(catalogue.REDIS_UP, self._identity.link.gauge)
-        self._plane = DataPlane(build_gateway(process, self._identity), listening)
+        self._acceptor = Acceptor(build_gateway(process, self._identity), listening)
 
     @property
     def is_accepting(self) -> bool:
         """Whether new connections are taken."""
-        return self._plane.is_accepting
+        return self._acceptor.is_accepting
 
     async def start(self) -> None:
         """Prove who asks, then accept."""
         await self._identity.start(self._process.tasks)
-        await self._plane.start()
+        await self._acceptor.start()
 
     async def close(self) -> None:
         """Let requests in flight finish, then let go of everything but the process."""
         timeout_ms = self._process.blueprint.settings.limits.drain_timeout_ms
-        await self._plane.drain(self._process.hurried, timeout_ms / _MILLIS_PER_SECOND)
+        await self._acceptor.drain(self._process.hurried, timeout_ms / _MILLIS_PER_SECOND)
         await self._identity.close()
 
 

@@ -189,10 +189,19 @@ class ClientConnection(asyncio.Protocol):
         self._unsent = 0
         self.deadline = self._gateway.deadlines.now + seconds
 
-    def close_if_idle(self) -> None:
-        """Close a connection that serves nothing; one that does is closed by its answer (spec 2.8)."""
-        if self.serving is None and not self._held and self._lingering < 0:
-            self.transport.close()
+    def going_away(self) -> None:
+        """The sidecar is about to end: a connection that serves nothing is closed soon, one that does by its answer."""
+        if self.serving is not None:
+            self.serving.going_away()
+        elif not self._held and not self._is_full and self._lingering < 0:
+            self.deadline = min(self.deadline, self._gateway.deadlines.now + self._gateway.limits.idle_timeout_s)
+
+    def shut_down(self) -> None:
+        """The sidecar ends now."""
+        if self.serving is not None:
+            self.serving.shut_down()
+        else:
+            self.transport.abort()
 
     def hold(self, data: bytes) -> None:
         """Keep bytes that cannot be used yet, and read no more until :meth:`read_on`."""

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sidegate.core.engine.decide import decide_all
 from sidegate.core.model.decision import Outcome, Reason
-from sidegate.core.model.principal import Query, VerifiedCredential
+from sidegate.core.model.principal import CredentialKind, Query, VerifiedCredential
 from sidegate.core.model.units import UnixMillis
-from sidegate.core.policy.snapshot import Snapshot
+from sidegate.core.policy.snapshot import OrganizationSnapshot, Snapshot
 from sidegate.credentials.events import Revoked, RevokedKind
 from sidegate.credentials.ports import Fact, Missing
 from sidegate.credentials.reverification import Reverifier
 from sidegate.credentials.table import facts_of
+from sidegate.distribution.ports import Fetched, Want
 from sidegate.telemetry.clock import monotonic_ns
 
 if TYPE_CHECKING:
@@ -81,9 +82,9 @@ class Streams:
         "_facts",
         "_gateway",
         "_is_scheduled",
+        "_known",
         "_next",
         "_reverifier",
-        "_snapshot",
         "_turns",
         "_waiting",
         "deadline",
@@ -98,7 +99,8 @@ class Streams:
         self._next = 0
         self._waiting: deque[_Subscription] = deque()
         self._is_scheduled = False
-        self._snapshot = gateway.policies.current
+        # What was in force when each organization that has streams was last looked at as a whole.
+        self._known: dict[str, OrganizationSnapshot | None] = {}
         self.deadline = _ALWAYS
         reverifier.subscribe(self._revoked)
         gateway.policies.on_swap(self._swapped)
@@ -114,6 +116,7 @@ class Streams:
         if not self._all:
             self._gateway.deadlines.watch(self)
         credential = queries[0].credential
+        self._known.setdefault(credential.org, self._gateway.policies.current.organizations.get(credential.org))
         turn = min(range(TURNS), key=lambda one: len(self._turns[one]))
         facts = facts_of(credential)
         # Whatever it sent so far came with the request, which counted as activity itself.
@@ -136,6 +139,8 @@ class Streams:
             resting.discard(subscription)
             if not resting:
                 del self._facts[fact]
+                if fact[0] is RevokedKind.ORGANIZATION:
+                    del self._known[fact[1]]
         if not self._all:
             self._gateway.deadlines.forget(self)
 
@@ -153,13 +158,11 @@ class Streams:
             self._look_soon(subscription)
 
     def _swapped(self, snapshot: Snapshot) -> None:
-        before, self._snapshot = self._snapshot, snapshot
-        for (kind, name), resting in self._facts.items():
-            changed = kind is RevokedKind.ORGANIZATION and (
-                snapshot.organizations.get(name) is not before.organizations.get(name)
-            )
-            if changed:
-                for subscription in resting:
+        for name, known in self._known.items():
+            current = snapshot.organizations.get(name)
+            if current is not known:
+                self._known[name] = current
+                for subscription in self._facts[RevokedKind.ORGANIZATION, name]:
                     self._look_soon(subscription)
 
     # Looking.
@@ -203,8 +206,18 @@ class Streams:
             self._end(subscription, reason)
 
     def _judge(self, subscription: _Subscription, now: UnixMillis) -> Reason | None:
-        snapshot = self._gateway.policies.current
+        policies = self._gateway.policies
         credential, queries = subscription.credential, subscription.queries
+        want = policies.missing(credential.org, credential.account, 0)
+        if want is None and credential.kind is CredentialKind.API_KEY:
+            want = policies.missing_key_id(credential.id)
+        if want is not None:
+            return self._fetch(subscription, want)
+        if now >= policies.stale_after and policies.is_too_old(
+            credential.org, [query.authority for query in queries], now
+        ):
+            return Reason.POLICY_UNAVAILABLE
+        snapshot = policies.current
         bytes_in = subscription.stream.bytes_in
         found = self._reverifier.verify_again(
             credential, queries[0].source, now, snapshot, was_active=bytes_in != subscription.bytes_in
@@ -221,13 +234,20 @@ class Streams:
         decision = decide_all(snapshot, queries, now)
         return None if decision.outcome is Outcome.ALLOW else decision.reason
 
-    def _fetch(self, subscription: _Subscription, missing: Missing) -> Reason | None:
+    def _fetch(self, subscription: _Subscription, missing: Missing | Want) -> Reason | None:
+        """Have *missing* fetched and go on for now; not for long."""
         if not subscription.asked_ns:
             subscription.asked_ns = monotonic_ns()
-            self._reverifier.fetch(missing, partial(self._fetched, subscription))
+            if isinstance(missing, Missing):
+                self._reverifier.fetch(missing, partial(self._fetched, subscription))
+            else:
+                self._gateway.policies.fetch(missing, partial(self._fetched_policy, subscription))
             return None
         waited_ns = monotonic_ns() - subscription.asked_ns
         return Reason.POLICY_UNAVAILABLE if waited_ns >= PATIENCE_NS else None
+
+    def _fetched_policy(self, subscription: _Subscription, answer: Fetched) -> None:
+        self._fetched(subscription, answer is Fetched.READY)
 
     def _fetched(self, subscription: _Subscription, could_be_had: bool) -> None:  # noqa: FBT001  see OnFetched
         if subscription.is_over:
