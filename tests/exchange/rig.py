@@ -13,7 +13,8 @@ from tests.integration.sidecar import Json, Sidecar
 from sidegate.app.blueprint import draw
 from sidegate.app.dataplane import build_gateway
 from sidegate.app.identity import Identity
-from sidegate.app.process import Policy, Process
+from sidegate.app.policy import _InFolder, open_policy
+from sidegate.app.process import Process
 from sidegate.config.settings import load_settings
 from sidegate.core.model.units import UnixMillis
 from sidegate.credentials.state import FollowedState
@@ -240,7 +241,7 @@ class Rig:
     def __init__(self, files: Sidecar) -> None:
         settings = load_settings(files.config, {})
         self.files = files
-        self._policy = Policy(settings)
+        self._policy = open_policy(settings)
         self._process = Process(draw(settings), "w0", self._policy)
         self._identity = Identity(settings, self._process.clock)
         self.gateway = build_gateway(self._process, self._identity)
@@ -298,7 +299,7 @@ class Rig:
     def publish(self, org: str, policy: str) -> None:
         """Put another policy of *org* in force."""
         (self.files.policy / f"{org}.yaml").write_text(policy)
-        self._policy._directory.load()
+        cast("_InFolder", self._policy)._directory.load()
 
     async def wait(self, seconds: float) -> None:
         """Let time pass, and between its ticks what follows from them."""
