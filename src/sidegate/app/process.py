@@ -7,13 +7,9 @@ from functools import partial
 from typing import Final
 
 from sidegate.app.blueprint import Blueprint, trail_settings
+from sidegate.app.policy import Policy
 from sidegate.app.shipping import Shipping
 from sidegate.audit.trail import AuditTrail, DropCause
-from sidegate.config.places import DirectorySource
-from sidegate.config.settings import Settings
-from sidegate.core.model.errors import InvariantError
-from sidegate.distribution.directory import PolicyDirectory
-from sidegate.distribution.holder import SnapshotHolder
 from sidegate.telemetry import catalogue
 from sidegate.telemetry.clock import SystemClock
 from sidegate.telemetry.log import get_log, log_unhandled
@@ -29,37 +25,6 @@ at the default of 700 it costs about 5 % of the CPU."""
 
 _NANOS_PER_MILLI: Final = 1_000_000
 _NANOS_PER_SECOND: Final = 1_000_000_000
-
-
-class Policy:
-    """The policy of one process: loaded, so that nothing listens before it can decide, and from then on followed.
-
-    Args:
-        settings: Name where it is.
-
-    Raises:
-        PolicyError: It cannot be used.
-
-    Attributes:
-        holder: The snapshot in force.
-        failures: How often something newer could not be put in force.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        source = settings.policy.source
-        if not isinstance(source, DirectorySource):
-            raise InvariantError("a policy source passed the settings that this version does not have")
-        self.failures = 0
-        self.holder = SnapshotHolder()
-        self._directory = PolicyDirectory(source.path, self.holder, SystemClock(), on_failure=self._note_failure)
-        self._directory.load()
-
-    def follow(self, tasks: TaskSet) -> None:
-        """Keep it current from now on."""
-        self._directory.start(tasks)
-
-    def _note_failure(self) -> None:
-        self.failures += 1
 
 
 class Process:
@@ -81,7 +46,7 @@ class Process:
         self.clock = SystemClock()
         self.metrics = Metrics()
         self.tasks = TaskSet()
-        self.policies = policy.holder
+        self.policies = policy.source
         self._policy = policy
         self.trail = AuditTrail(trail_settings(blueprint.settings, part), blueprint.signer, self.clock)
         self._shipping = Shipping(blueprint, part, self.trail, self.clock)
@@ -114,6 +79,7 @@ class Process:
         """End in good order: nothing recorded is lost, the chain is signed."""
         self._lag.close()
         await self.tasks.close()
+        await self._policy.close()
         await self.trail.close()
         await self._shipping.close()
 
@@ -136,18 +102,15 @@ class Process:
             self.stopping.set()
 
     def _watch_gauges(self) -> None:
-        metrics, trail, policies = self.metrics, self.trail, self.policies
+        metrics, trail = self.metrics, self.trail
         metrics.watch(catalogue.AUDIT_SPOOLED_BYTES, lambda: trail.spooled_bytes)
         metrics.watch(
             catalogue.AUDIT_OLDEST_UNSHIPPED_SECONDS, lambda: int(trail.oldest_unshipped_seconds * _NANOS_PER_SECOND)
         )
         metrics.watch(catalogue.SNAPSHOT_LOAD_FAILURES, lambda: self._policy.failures)
-        metrics.watch(catalogue.SNAPSHOT_REVISION_LAG, lambda: int(bool(policies.problems)))
+        metrics.watch(catalogue.SNAPSHOT_REVISION_LAG, self._policy.lag)
         metrics.watch(catalogue.SNAPSHOT_AGE_SECONDS, self._policy_age_ns)
-        metrics.watch(
-            catalogue.SUBJECTS_CACHED,
-            lambda: sum(organization.subjects_cached for organization in policies.current.organizations.values()),
-        )
+        metrics.watch(catalogue.SUBJECTS_CACHED, self._policy.subjects_cached)
         for cause in DropCause:
             metrics.watch(catalogue.AUDIT_DROPPED, partial(trail.dropped.__getitem__, cause), (cause.value,))
 

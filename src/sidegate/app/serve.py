@@ -9,8 +9,10 @@ from typing import Final
 import uvloop
 
 from sidegate.app.blueprint import Blueprint, draw
+from sidegate.app.descriptors import raise_limit
 from sidegate.app.listening import bind
-from sidegate.app.process import Policy, Process
+from sidegate.app.policy import Policy, open_policy
+from sidegate.app.process import Process
 from sidegate.app.standing import Standing
 from sidegate.app.supervisor import Role, Supervisor
 from sidegate.app.worker import serve_admin, serve_alone, serve_data
@@ -38,8 +40,9 @@ def run(settings: Settings) -> int:
     configure_log(form=LogFormat(settings.log.format), level=LogLevel(settings.log.level))
     # The first process of a container ignores signals that nobody handles; one that comes before the loop runs ends us.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    raise_limit()
     blueprint = draw(settings)
-    policy = Policy(settings)
+    policy = open_policy(settings)
     shared = settings.workers > 1
     with bind(settings.listen.address, "listen", shared=shared) as data, bind(settings.admin.address, "admin") as admin:
         if shared:
@@ -80,7 +83,7 @@ def _supervise(blueprint: Blueprint, data: socket.socket, admin: socket.socket) 
 
 def _process(blueprint: Blueprint, part: str) -> Process:
     # Read anew: a process that takes the place of one that died must not begin with the policy of the first start.
-    return Process(blueprint, part, Policy(blueprint.settings))
+    return Process(blueprint, part, open_policy(blueprint.settings))
 
 
 def _run(serve: Callable[[], Coroutine[None, None, None]]) -> int:

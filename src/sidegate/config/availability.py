@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from sidegate.config.explain import Places
-from sidegate.config.places import RedisSource
 from sidegate.config.settings_model import Settings
 from sidegate.config.yaml_tree import Path
 from sidegate.core.model.errors import Problem
@@ -37,12 +36,6 @@ UNAVAILABLE: Final = (
     Unavailable(("admin", "tls"), "TLS on the admin port", "remove it", lambda s: s.admin.tls is not None),
     Unavailable(
         ("upstream", "url"), "TLS to the upstream", "write http:// or unix:", lambda s: s.upstream.url.scheme == "https"
-    ),
-    Unavailable(
-        ("policy", "source"),
-        "policy from Redis",
-        "write dir: and a folder",
-        lambda s: isinstance(s.policy.source, RedisSource),
     ),
     Unavailable(
         ("forwarding", "assertion"),

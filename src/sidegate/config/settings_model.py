@@ -8,8 +8,21 @@ from pydantic import Field, GetJsonSchemaHandler, SecretStr, field_validator, mo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from sidegate.config.ages import Age
 from sidegate.config.explain import Written, suggest
-from sidegate.config.forms import Duration, Hint, Line, OrOne, SurfaceName, Text, Whole, WrittenNetwork, form, refuse
+from sidegate.config.forms import (
+    Duration,
+    Hint,
+    Line,
+    OrganizationName,
+    OrOne,
+    SurfaceName,
+    Text,
+    Whole,
+    WrittenNetwork,
+    form,
+    refuse,
+)
 from sidegate.config.places import (
     DirectorySource,
     FilePath,
@@ -73,13 +86,41 @@ class Upstream(Written):
 DEFAULT_POLICY_SOURCE: Final = DirectorySource(Path("policy"))
 
 
+class MaxStaleness(Written):
+    """How long a policy is decided with while Redis is away, by authority (spec 5.4)."""
+
+    default: Age = Field(default=Millis(900_000), description="For an authority that is not named.")
+    read: Age | None = Field(default=None, description="For read.")
+    write: Age | None = Field(default=None, description="For write.")
+    delete: Age | None = Field(default=None, description="For delete.")
+    run: Age | None = Field(default=None, description="For run.")
+    solve: Age | None = Field(default=None, description="For solve.")
+    approve: Age | None = Field(default=None, description="For approve.")
+    share: Age | None = Field(default=None, description="For share.")
+    configure: Age | None = Field(default=None, description="For configure.")
+
+
 class PolicySettings(Written):
-    """Where the policy comes from."""
+    """Where the policy comes from; all but the source is about Redis."""
 
     source: WrittenPolicySource = Field(
         default=DEFAULT_POLICY_SOURCE,
         validate_default=True,
-        description="dir: and a folder of policy files, one per organization.",
+        description="dir: and a folder of policy files, one per organization; or redis:// and the like.",
+    )
+    password_file: FilePath | None = Field(default=None, description="File that holds the password of Redis.")
+    timeout_ms: Duration = Field(default=Millis(250), ge=10, le=10_000, description="Longest wait of a request.")
+    max_staleness: MaxStaleness = Field(
+        default=MaxStaleness(),
+        description="How long known accounts are decided while Redis is away.",
+        examples=["{default: 15m, approve: 60s}"],
+    )
+    preload: tuple[OrganizationName, ...] = Field(
+        default=(), description="Organizations that are loaded whole at start."
+    )
+    max_subjects: Whole = Field(default=10_000, ge=1, le=10_000_000, description="Accounts in memory, per worker.")
+    public_key: WrittenFile | None = Field(
+        default=None, description="Public Ed25519 key, PEM; policy that it did not sign is refused."
     )
 
 

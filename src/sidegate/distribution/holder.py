@@ -1,17 +1,15 @@
 """The snapshot in force, read once per request and replaced as a whole (spec 5.1)."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from sidegate.core.model.authority import Authority
 from sidegate.core.model.errors import InvariantError, Problem
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.policy.snapshot import Snapshot
-from sidegate.distribution.ports import NEVER, Fetched, OnFetched, Want
-
-OnSwap = Callable[[Snapshot], None]
-"""Told the new snapshot, after it is in force."""
+from sidegate.core.wire.credential import Presented
+from sidegate.distribution.ports import NEVER, Fetched, OnFetched, OnSwap, Want
 
 EMPTY: Final = Snapshot(0)
 """What is in force before anything was loaded: no organization, so every decision is a deny."""
@@ -54,13 +52,19 @@ class SnapshotHolder:
         """See :class:`sidegate.distribution.ports.PolicySource`. The revision is that of the whole snapshot."""
         return Want(org, account, revision) if revision > self._current.revision else None
 
-    def missing_key(self, key_id: str) -> Want | None:
+    def missing_key(self, presented: Presented) -> Want | None:
+        """See :class:`sidegate.distribution.ports.PolicySource`."""
+        del presented
+        return None
+
+    def missing_key_id(self, key_id: str) -> Want | None:
         """See :class:`sidegate.distribution.ports.PolicySource`."""
         del key_id
         return None
 
-    def fetch(self, want: Want, on_fetched: OnFetched) -> None:
+    def fetch(self, want: Want, on_fetched: OnFetched, waited_ms: int = 0) -> None:
         """See :class:`sidegate.distribution.ports.PolicySource`. Files are looked at when it is time, not on demand."""
+        del waited_ms
         asyncio.get_running_loop().call_soon(on_fetched, Fetched.BEHIND if want.revision else Fetched.READY)
 
     def is_too_old(self, org: str, authorities: Iterable[Authority], now: UnixMillis) -> bool:

@@ -106,6 +106,7 @@ class ChangeFollower:
             # Before this, everything that will be read is from after the end as it is now; what was read before may
             # be from before events that are gone.
             self._policies.note_missed()
+            self._policies.note_current(self._clock.now())
             if missed:
                 _log.warning("changes_missed", position=(position or START).decode(), first=first.decode())
         self._is_checked = True

@@ -14,12 +14,18 @@ from sidegate.distribution.redis_memory import Held, HeldKey, LoadedOrganization
 
 
 class Waiter:
-    """Tells one answer once: the first that comes, or *too_late* after *patience_s*."""
+    """Tells one answer once: the first that comes, or that it is too late after *patience_s*.
 
-    __slots__ = ("_on_fetched", "_timer", "want")
+    Attributes:
+        want: What is waited for.
+        reads: How often it was read and not found.
+    """
+
+    __slots__ = ("_on_fetched", "_timer", "reads", "want")
 
     def __init__(self, want: Want, on_fetched: OnFetched, patience_s: float) -> None:
         self.want = want
+        self.reads = 0
         self._on_fetched: OnFetched | None = on_fetched
         too_late = Fetched.BEHIND if want.revision else Fetched.UNAVAILABLE
         self._timer = asyncio.get_running_loop().call_later(patience_s, self.tell, too_late)
@@ -52,6 +58,7 @@ class Organization:
         accounts: Wanted with the next read.
         key_ids: Wanted with the next read.
         is_reading: A read is on its way.
+        is_wanted: Somebody came since the last read began.
     """
 
     __slots__ = (
@@ -62,6 +69,7 @@ class Organization:
         "heard",
         "held",
         "is_reading",
+        "is_wanted",
         "key_ids",
         "keys",
         "loaded",
@@ -82,6 +90,7 @@ class Organization:
         self.accounts: dict[str, None] = {}
         self.key_ids: dict[str, None] = {}
         self.is_reading = False
+        self.is_wanted = False
 
     @property
     def revision(self) -> int:

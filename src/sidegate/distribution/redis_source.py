@@ -8,15 +8,18 @@ from typing import Final, TypeVar, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from sidegate.core.identity.api_key import KEY_PREFIX, parse_key
 from sidegate.core.model.authority import Authority
+from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import Dependency, DependencyError, IntegrityError, NamingError, Problem
 from sidegate.core.model.target import require_name
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.core.model.value import value
 from sidegate.core.policy.document import KeyEntry
 from sidegate.core.policy.snapshot import DEFAULT_MAX_SUBJECTS, OrganizationSnapshot
+from sidegate.core.wire.credential import Presented
 from sidegate.distribution.politeness import politely
-from sidegate.distribution.ports import Fetched, OnFetched, Want
+from sidegate.distribution.ports import Fetched, OnFetched, OnSwap, Want
 from sidegate.distribution.redis_events import Changed
 from sidegate.distribution.redis_keys import keys_of, owners_of
 from sidegate.distribution.redis_loading import Opened, Raw, open_answer, read_answer
@@ -42,6 +45,9 @@ BATCH: Final = 64
 
 READS_AT_ONCE: Final = 100
 _SOON: Final = 3
+
+READS_PER_WAITER: Final = 2
+"""After so many reads more, what is still missing is there and cannot be used."""
 
 KEY_LOOKUPS: Final = 64
 """Look-ups of unknown API keys on their way at a time; more are refused at once. Whoever invents keys takes nothing
@@ -88,7 +94,6 @@ class RedisPolicies:
         loaded_at: When the policy last changed here; None before Redis, or a cache, was first read.
         checked_at: When it was last known that nothing newer is in Redis; None before the first time.
         generation: Grows when changes may have been missed: what was read before is then read again on use.
-        lag: Milliseconds between the latest change heard of and its being in force here; 0 when all are.
     """
 
     def __init__(
@@ -118,7 +123,7 @@ class RedisPolicies:
         self._absent_keys: OrderedDict[str, UnixMillis] = OrderedDict()
         self._refused: OrderedDict[str, str] = OrderedDict()
         self._lookups: dict[str, list[Waiter]] = {}
-        self._changed: set[str] = set()
+        self._listeners: list[OnSwap] = []
         self.loaded_at: UnixMillis | None = None
         self.checked_at: UnixMillis | None = None
         self.generation = 1
@@ -138,6 +143,10 @@ class RedisPolicies:
         """See :class:`sidegate.distribution.ports.PolicySource`."""
         return self._stale_after
 
+    def on_swap(self, listener: OnSwap) -> None:
+        """See :class:`sidegate.distribution.ports.PolicySource`."""
+        self._listeners.append(listener)
+
     def missing(self, org: str, account: str, revision: int) -> Want | None:
         """See :class:`sidegate.distribution.ports.PolicySource`."""
         known = self._organizations.get(org)
@@ -156,15 +165,24 @@ class RedisPolicies:
             return None
         return Want(org, account, revision)
 
-    def missing_key(self, key_id: str) -> Want | None:
+    def missing_key(self, presented: Presented) -> Want | None:
         """See :class:`sidegate.distribution.ports.PolicySource`."""
+        token = presented.api_key or presented.bearer
+        if token is None or not token.startswith(KEY_PREFIX):
+            return None
+        parts = parse_key(token)
+        # A typing error is told from a wrong key without a look-up (spec 3.2).
+        return None if isinstance(parts, Reason) else self.missing_key_id(parts.id)
+
+    def missing_key_id(self, key_id: str) -> Want | None:
+        """Like :meth:`missing_key`, by the key's id."""
         if key_id in self._keys or self._is_absent(self._absent_keys, key_id):
             return None
         return Want("", key_id=key_id)
 
-    def fetch(self, want: Want, on_fetched: OnFetched) -> None:
+    def fetch(self, want: Want, on_fetched: OnFetched, waited_ms: int = 0) -> None:
         """See :class:`sidegate.distribution.ports.PolicySource`."""
-        waiter = Waiter(want, on_fetched, self._patience_s)
+        waiter = Waiter(want, on_fetched, max(0.0, self._patience_s - waited_ms / _MILLIS))
         if self._tasks is None or self._link.problem is not None:
             asyncio.get_running_loop().call_soon(waiter.tell, Fetched.UNAVAILABLE)
         elif not want.org:
@@ -257,8 +275,8 @@ class RedisPolicies:
 
     @property
     def lag(self) -> int:
-        """How many milliseconds the policy here is behind what was heard of; 0 when nothing newer is known of."""
-        return max((known.heard - known.revision for known in self._doubted.values() if known.heard), default=0)
+        """How many organizations have a revision that was heard of and is not in force here."""
+        return sum(known.heard > known.revision for known in self._doubted.values())
 
     async def preload(self, org: str) -> None:
         """Load all of an organization.
@@ -314,14 +332,18 @@ class RedisPolicies:
             waiter.tell(Fetched.UNAVAILABLE)
 
     def _read_for(self, waiter: Waiter) -> None:
+        known = self._organization(waiter.want.org)
+        self._want(known, waiter)
+        self._read(known)
+
+    def _want(self, known: Organization, waiter: Waiter) -> None:
         want = waiter.want
-        known = self._organization(want.org)
         known.waiters.append(waiter)
+        known.is_wanted = True
         if want.account and want.account not in known.held:
             known.accounts[want.account] = None
         if want.key_id:
             known.key_ids[want.key_id] = None
-        self._read(known)
 
     def _read(self, known: Organization) -> None:
         if not known.is_reading and self._tasks is not None:
@@ -341,15 +363,16 @@ class RedisPolicies:
                 self._tell_ready(known)
                 # Heard of meanwhile. Not for ever: what is heard of and is not there is looked for again later.
                 is_behind = known.heard > known.revision and again < _SOON
-                if not (known.accounts or known.key_ids or is_behind):
+                if not (known.is_wanted or known.accounts or known.key_ids or is_behind):
                     return
         finally:
             known.is_reading = False
-            if known.accounts or known.key_ids:
+            if known.is_wanted or known.accounts or known.key_ids:
                 self._read(known)
             self._drop_if_empty(known)
 
     async def _read_once(self, known: Organization) -> None:
+        known.is_wanted = False
         accounts = _take_some(known.accounts)
         key_ids = _take_some(known.key_ids)
         generation, revision = self.generation, known.revision
@@ -418,10 +441,11 @@ class RedisPolicies:
         if taken.is_new and known.loaded is not None:
             self._snapshots[name] = known.loaded
             self.loaded_at = now
-            self._changed.add(name)
         if taken.is_new or taken.keys or taken.gone_keys:
             revision = max(self._current.revision, known.revision)
             self._current = LoadedSnapshot(revision, self._snapshots, self._keys)
+            for listener in self._listeners:
+                listener(self._current)
         self._set_stale_after()
 
     def _took_key(self, org: str, key_id: str, held: HeldKey) -> None:
@@ -471,9 +495,13 @@ class RedisPolicies:
                 waiter.tell(Fetched.BEHIND if want.revision else Fetched.READY)
             elif not known.lacks(want, self.generation):
                 waiter.tell(Fetched.READY)
-            elif want.account in known.accounts or want.key_id in known.key_ids or known.revision < want.revision:
+            elif known.revision < want.revision:
                 if not waiter.is_over:
                     known.waiters.append(waiter)
+            elif waiter.reads < READS_PER_WAITER:
+                # It came when a read was under way already, or something changed meanwhile.
+                waiter.reads += 1
+                self._want(known, waiter)
             else:
                 waiter.tell(Fetched.UNAVAILABLE)
 
@@ -481,6 +509,7 @@ class RedisPolicies:
         waiting, known.waiters = known.waiters, []
         known.accounts.clear()
         known.key_ids.clear()
+        known.is_wanted = False
         for waiter in waiting:
             waiter.tell(answer)
 

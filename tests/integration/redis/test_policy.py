@@ -75,7 +75,7 @@ class TestLoading:
             await publisher.publish(acme(members=200, keys=(KEY,)))
             await one.policies.preload("acme")
             assert [one.policies.missing("acme", f"user:u{n}", 0) for n in range(200)] == [None] * 200
-            assert one.policies.missing_key(KEY.id) is None
+            assert one.policies.missing_key_id(KEY.id) is None
 
     async def test_candidate(self, redis: RedisServer) -> None:
         """A candidate is laid over the one account that it is about."""
@@ -214,12 +214,12 @@ class TestKeys:
     async def test_found_changed_gone(self, redis: RedisServer) -> None:
         """A key is looked up once; its change and its end arrive by event."""
         async with Publishing(redis.url) as publisher, Following(redis.url) as one:
-            assert one.policies.missing_key(KEY.id) == Want("", key_id=KEY.id)
+            assert one.policies.missing_key_id(KEY.id) == Want("", key_id=KEY.id)
             assert await one.fetch(Want("", key_id=KEY.id)) is Fetched.READY
-            assert one.policies.missing_key(KEY.id) is None
+            assert one.policies.missing_key_id(KEY.id) is None
             assert one.policies.current.find_key(KEY.id, KEY.digest) is None
             await publisher.publish(acme(keys=(KEY,)))
-            await one.until(lambda: one.policies.missing_key(KEY.id) is not None, "the key may be there")
+            await one.until(lambda: one.policies.missing_key_id(KEY.id) is not None, "the key may be there")
             assert await one.fetch(Want("", key_id=KEY.id)) is Fetched.READY
             assert one.policies.current.find_key(KEY.id, KEY.digest) == ("acme", KEY)
             before = one.policies.current
@@ -248,7 +248,7 @@ class TestKeys:
             wants = [Want("", key_id=f"{number:016}") for number in range(500)]
             found = await asyncio.gather(*(one.fetch(want) for want in wants))
             assert found.count(Fetched.UNAVAILABLE) == 500 - 64
-            assert one.policies.missing_key(KEY.id) is None
+            assert one.policies.missing_key_id(KEY.id) is None
 
 
 class TestIntegrity:

@@ -12,7 +12,6 @@ ASKED: dict[tuple[str, ...], str] = {
     ("listen", "tls"): UPSTREAM + f"listen: {TLS}",
     ("admin", "tls"): UPSTREAM + f"admin: {TLS}",
     ("upstream", "url"): "upstream: {url: https://h}",
-    ("policy", "source"): UPSTREAM + "policy: {source: redis+sentinel://user:secret@h/0}",
     ("forwarding", "assertion"): UPSTREAM + "forwarding: {assertion: {issuer: sidegate, key: file:k}}",
 }
 
