@@ -1,10 +1,15 @@
 """One timer for all connections, instead of one per request."""
 
 import asyncio
+from collections import deque
 from typing import Final, Protocol
 
 TICK_S: Final = 0.25
 """Resolution of all deadlines of the data path. They are seconds long; a timer each would cost more than a look-up."""
+
+AT_A_TIME: Final = 50
+"""Deadlines acted on in one turn of the loop. A refusal costs some 30 microseconds; thousands of clients that came
+together to be slow must not stop the others for as long as all of them take."""
 
 
 class Watched(Protocol):
@@ -26,7 +31,9 @@ class Deadlines:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._watched: set[Watched] = set()
+        self._passed: deque[Watched] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._work: asyncio.TimerHandle | None = None
         self.now = loop.time()
 
     def start(self) -> None:
@@ -35,9 +42,10 @@ class Deadlines:
 
     def stop(self) -> None:
         """Tick no more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._work):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._work = None
 
     def watch(self, watched: Watched) -> None:
         """Look at *watched* from the next tick on."""
@@ -48,7 +56,20 @@ class Deadlines:
         self._watched.discard(watched)
 
     def _tick(self) -> None:
-        self.now = now = self._loop.time()
-        for watched in [one for one in self._watched if one.deadline <= now]:
-            watched.deadline_passed(now)
+        # First, so that a bug in what is told does not end the ticking.
         self._timer = self._loop.call_later(TICK_S, self._tick)
+        self.now = now = self._loop.time()
+        # Those of the last tick that have not had their turn yet are found again.
+        self._passed = deque([one for one in self._watched if one.deadline <= now])
+        if self._passed and self._work is None:
+            self._tell()
+
+    def _tell(self) -> None:
+        passed, watched, now = self._passed, self._watched, self.now
+        # Before they are told: one that fails is reported, and the others still have their turn.
+        self._work = self._loop.call_later(0, self._tell) if len(passed) > AT_A_TIME else None
+        for _ in range(min(AT_A_TIME, len(passed))):
+            one = passed.popleft()
+            # It may have moved, or be gone, since it was found.
+            if one.deadline <= now and one in watched:
+                one.deadline_passed(now)

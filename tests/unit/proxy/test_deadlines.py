@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sidegate.proxy.deadlines import TICK_S, Deadlines
+from sidegate.proxy.deadlines import AT_A_TIME, TICK_S, Deadlines
 
 
 class SteppedLoop(asyncio.BaseEventLoop):
@@ -115,3 +115,57 @@ def test_stopped(loop: SteppedLoop) -> None:
     deadlines.stop()
     loop.advance(5)
     assert connection.told == []
+
+
+def test_many_at_once_are_spread(loop: SteppedLoop) -> None:
+    """Of many whose deadline passes together only so many are told in one turn of the loop; none is left out."""
+    deadlines = Deadlines(loop)
+    deadlines.start()
+    connections = [Connection(100.1) for _ in range(4 * AT_A_TIME + 1)]
+    for connection in connections:
+        deadlines.watch(connection)
+    turns: list[int] = []
+    loop.current = 100.25
+    while due := [timer for timer in loop.timers if timer[0] <= 100.25]:
+        loop.timers.remove(due[0])
+        due[0][2]()
+        turns.append(sum(len(connection.told) for connection in connections))
+    steps = [after - before for before, after in zip([0, *turns], turns, strict=False)]
+    assert steps == [AT_A_TIME] * 4 + [1]
+
+
+def test_moved_before_its_turn(loop: SteppedLoop) -> None:
+    """One that moves, or leaves, between being found and its turn is not told."""
+    deadlines = Deadlines(loop)
+    deadlines.start()
+    connections = [Connection(100.1) for _ in range(3 * AT_A_TIME)]
+    for connection in connections:
+        deadlines.watch(connection)
+    loop.current = 100.25
+    loop.timers.pop(0)[2]()
+    waiting = [connection for connection in connections if not connection.told]
+    for connection in waiting[:AT_A_TIME]:
+        connection.deadline = 200.0
+    for connection in waiting[AT_A_TIME:]:
+        deadlines.forget(connection)
+    loop.advance(1)
+    assert [len(connection.told) for connection in waiting] == [0] * (2 * AT_A_TIME)
+
+
+def test_one_that_fails(loop: SteppedLoop) -> None:
+    """A bug in one neither ends the ticking nor takes the others' turn for longer than a tick."""
+
+    class Failing(Connection):
+        def deadline_passed(self, now: float) -> None:
+            super().deadline_passed(now)
+            raise RuntimeError("a bug")
+
+    deadlines = Deadlines(loop)
+    deadlines.start()
+    connections = [Failing(100.1), *(Connection(100.1) for _ in range(5))]
+    for connection in connections:
+        deadlines.watch(connection)
+    with pytest.raises(RuntimeError, match="a bug"):
+        loop.advance(TICK_S)
+    loop.advance(2 * TICK_S)
+    assert [len(connection.told) for connection in connections] == [1] * 6
