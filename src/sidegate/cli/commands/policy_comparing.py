@@ -1,21 +1,24 @@
 """`sidegate policy diff`: two policies by what they mean (spec 6.4)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from sidegate.cli.arguments import OutputOption, TimeOption, instant_of
+from sidegate.cli.arguments import ConfigOption, OutputOption, TimeOption, instant_of
 from sidegate.cli.entries import describe_entry
-from sidegate.cli.exit_codes import ExitCode
+from sidegate.cli.exit_codes import ExitCode, UsageError
 from sidegate.cli.local import LoadedPolicies, load_policies
 from sidegate.cli.output import Colour, Format, coloured, printable, say, show_json, show_table
+from sidegate.cli.published import RedisOption, fetch_published, with_redis
 from sidegate.cli.values import describe_value, plain_value
+from sidegate.config.settings import Settings
 from sidegate.core.engine.effects import EffectChange, Effects, compare_effects
 from sidegate.core.policy.compile import compile_document
 from sidegate.core.policy.diff import ChangeKind, EntryChange, diff_documents
 from sidegate.core.policy.document import PolicyDocument
+from sidegate.redis_link.link import Link
 from sidegate.telemetry import clock
 
 EPILOG: Final = """
@@ -23,6 +26,7 @@ EPILOG: Final = """
 Examples:
   sidegate policy diff policy/ new-policy/
   sidegate policy diff old/acme.yaml new/acme.yaml --effects -o json
+  sidegate policy diff policy/ --published
 """
 
 _SIGNS: Final = {
@@ -34,8 +38,16 @@ _SIGNS: Final = {
 
 def diff_command(
     before: Annotated[Path, typer.Argument(metavar="A", exists=True, help="Policy file, or folder of them.")],
-    after: Annotated[Path, typer.Argument(metavar="B", exists=True, help="Policy file, or folder of them.")],
+    after: Annotated[
+        Path | None,
+        typer.Argument(metavar="[B]", exists=True, help="Policy file, or folder of them.", show_default=False),
+    ] = None,
     *,
+    published: Annotated[
+        bool, typer.Option("--published", help="Compare what is published in Redis with A; there is no B.")
+    ] = False,
+    redis: RedisOption = None,
+    config: ConfigOption = None,
     effects: Annotated[
         bool, typer.Option("--effects", help="Also which account may do what else, or no longer.")
     ] = False,
@@ -48,8 +60,14 @@ def diff_command(
     an entry names, and what scopes have in common; `any` in a target stands for names that no entry mentions. Exit code
     0 if nothing differs, 1 if something does.
     """
-    old, new = load_policies(before), load_policies(after)
-    names = sorted({*old.snapshot.organizations, *new.snapshot.organizations})
+    if published is (after is not None):
+        raise UsageError("name two policies, or one and --published")
+    if after is None:
+        new = _documents(load_policies(before))
+        old = with_redis(redis, config, lambda link, settings: _published(link, settings, tuple(new)))
+    else:
+        old, new = _documents(load_policies(before)), _documents(load_policies(after))
+    names = sorted({*old, *new})
     changes = {name: diff_documents(_document(old, name), _document(new, name)) for name in names}
     compared: dict[str, Effects] = {}
     if effects:
@@ -61,14 +79,22 @@ def diff_command(
         show_json([_describe_diff(name, changes[name], compared.get(name)) for name in names])
     else:
         for name in names:
-            _show_diff(name, changes[name], compared.get(name))
+            show_changes(name, changes[name], compared.get(name))
     return ExitCode.NO if any(changes.values()) else ExitCode.OK
 
 
-def _document(policies: LoadedPolicies, name: str) -> PolicyDocument:
+def _documents(policies: LoadedPolicies) -> dict[str, PolicyDocument]:
+    return {name: organization.document for name, organization in policies.snapshot.organizations.items()}
+
+
+async def _published(link: Link, settings: Settings | None, names: tuple[str, ...]) -> dict[str, PolicyDocument]:
+    found = {name: await fetch_published(link, settings, name) for name in names}
+    return {name: one.document for name, one in found.items() if one is not None}
+
+
+def _document(policies: Mapping[str, PolicyDocument], name: str) -> PolicyDocument:
     """Return the policy of the organization *name*; an empty one where there is none, so that all of it is a change."""
-    organization = policies.snapshot.organizations.get(name)
-    return PolicyDocument(name) if organization is None else organization.document
+    return policies.get(name) or PolicyDocument(name)
 
 
 def _describe_diff(name: str, changes: Sequence[EntryChange], effects: Effects | None) -> dict[str, object]:
@@ -112,7 +138,8 @@ def _describe_effect(effect: EffectChange) -> dict[str, object]:
     }
 
 
-def _show_diff(name: str, changes: Sequence[EntryChange], effects: Effects | None) -> None:
+def show_changes(name: str, changes: Sequence[EntryChange], effects: Effects | None = None) -> None:
+    """Print what changed in one organization."""
     say(f"{name}: {len(changes) or 'no'} changes")
     for change in changes:
         sign, colour = _SIGNS[change.kind]

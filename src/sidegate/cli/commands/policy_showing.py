@@ -13,9 +13,10 @@ from sidegate.cli.entries import (
     describe_role,
     describe_rule,
 )
-from sidegate.cli.exit_codes import ExitCode
+from sidegate.cli.exit_codes import ExitCode, UsageError
 from sidegate.cli.local import find_policies
 from sidegate.cli.output import Colour, Format, coloured, say, show_json, show_table
+from sidegate.cli.published import RedisOption, read_published
 from sidegate.cli.values import plain_value
 from sidegate.core.policy.document import PolicyDocument
 from sidegate.core.policy.roles import resolve_roles
@@ -25,12 +26,15 @@ EPILOG: Final = """
 Examples:
   sidegate policy show
   sidegate policy show --policy policy/ --org acme -o json
+  sidegate policy show --published --org acme
 """
 
 
 def show_command(
     *,
     org: Annotated[str | None, typer.Option("--org", metavar="ORG", help="Only this organization.")] = None,
+    published: Annotated[bool, typer.Option("--published", help="What is published in Redis; needs --org.")] = False,
+    redis: RedisOption = None,
     policy: PolicyOption = None,
     config: ConfigOption = None,
     output: OutputOption = Format.TABLE,
@@ -39,9 +43,14 @@ def show_command(
 
     Clones are followed and built-in roles that are in use are shown with the others.
     """
-    policies = find_policies(policy, config)
-    names = sorted(policies.snapshot.organizations) if org is None else [policies.organization(org).organization]
-    documents = [policies.organization(name).document for name in names]
+    if published:
+        if org is None:
+            raise UsageError("name the organization with --org: there may be a million of them")
+        documents = [read_published(redis, config, org).document]
+    else:
+        policies = find_policies(policy, config)
+        names = sorted(policies.snapshot.organizations) if org is None else [policies.organization(org).organization]
+        documents = [policies.organization(name).document for name in names]
     if output is Format.JSON:
         show_json([_describe_document(document) for document in documents])
     else:

@@ -1,0 +1,104 @@
+"""`sidegate policy publish`: policies to Redis, what changed and nothing else (spec 5.2, 6.4)."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from sidegate.cli.arguments import ConfigOption, OutputOption
+from sidegate.cli.commands.policy_comparing import show_changes
+from sidegate.cli.exit_codes import ExitCode
+from sidegate.cli.local import load_policies
+from sidegate.cli.output import Format, say, show_json, show_problems
+from sidegate.cli.published import RedisOption, fetch_published, with_redis
+from sidegate.config.settings import Settings
+from sidegate.core.policy.diff import EntryChange, diff_documents
+from sidegate.core.policy.document import PolicyDocument
+from sidegate.distribution.redis_publish import Plan, Published, Publisher
+from sidegate.distribution.redis_trust import load_signing_key
+from sidegate.redis_link.link import Link
+from sidegate.telemetry.clock import SystemClock
+
+EPILOG: Final = """
+\b
+Examples:
+  sidegate policy publish policy/ --dry-run
+  sidegate policy publish policy/acme.yaml --redis redis://127.0.0.1:6379 --signing-key signing.pem
+  curl -H "X-Sidegate-Min-Revision: $(sidegate policy publish policy/acme.yaml --quiet)" ...
+"""
+
+
+def publish_command(
+    path: Annotated[Path, typer.Argument(metavar="PATH", exists=True, help="Policy file, or folder of them.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")] = False,
+    signing_key: Annotated[
+        Path | None, typer.Option("--signing-key", metavar="FILE", exists=True, help="Private Ed25519 key, PEM.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the revision alone.")] = False,
+    redis: RedisOption = None,
+    config: ConfigOption = None,
+    output: OutputOption = Format.TABLE,
+) -> int:
+    """Publish policies: each organization in one step, and only what changed in it.
+
+    Prints the revision that a request can ask for with `X-Sidegate-Min-Revision`, to be decided by what was published
+    or not at all.
+    """
+    policies = load_policies(path)
+    show_problems(policies.warnings)
+    signer = None if signing_key is None else load_signing_key(signing_key)
+    documents = [one.document for _, one in sorted(policies.snapshot.organizations.items())]
+
+    async def publish(link: Link, settings: Settings | None) -> list[tuple[Published, tuple[EntryChange, ...]]]:
+        publisher = Publisher(link, SystemClock(), signer)
+        done: list[tuple[Published, tuple[EntryChange, ...]]] = []
+        for document in documents:
+            if dry_run:
+                plan = await publisher.plan(document)
+                before = await fetch_published(link, settings, document.organization)
+                old = PolicyDocument(document.organization) if before is None else before.document
+                done.append((Published(plan, plan.expected), diff_documents(old, document)))
+            else:
+                done.append((await publisher.publish(document), ()))
+        return done
+
+    found = with_redis(redis, config, publish)
+    if output is Format.JSON:
+        show_json([_describe(published, changes, is_done=not dry_run) for published, changes in found])
+    elif quiet:
+        for published, _ in found:
+            say(str(published.revision))
+    else:
+        for published, changes in found:
+            if dry_run:
+                show_changes(published.plan.org, changes)
+            say(_summary(published, is_done=not dry_run))
+    return ExitCode.OK
+
+
+def _summary(published: Published, *, is_done: bool) -> str:
+    plan = published.plan
+    if plan.is_empty:
+        return f"{plan.org}: nothing to publish; revision {published.revision}"
+    parts = [
+        *(["the header"] if plan.header is not None else []),
+        *([f"{len(plan.subjects)} accounts"] if plan.subjects else []),
+        *([f"{len(plan.keys)} keys"] if plan.keys else []),
+    ]
+    verb = "published" if is_done else "would publish"
+    end = f"; revision {published.revision}" if is_done else ""
+    return f"{plan.org}: {verb} {', '.join(parts)}{end}"
+
+
+def _describe(published: Published, changes: tuple[EntryChange, ...], *, is_done: bool) -> dict[str, object]:
+    plan: Plan = published.plan
+    return {
+        "organization": plan.org,
+        "published": is_done and not plan.is_empty,
+        "min_revision": published.revision,
+        "header": plan.header is not None,
+        "subjects": sorted(plan.subjects),
+        "keys": sorted(plan.keys),
+        "changes": [{"kind": one.kind, "section": one.section, "id": one.key} for one in changes],
+    }
