@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from tests.integration.client import Response
@@ -71,8 +72,14 @@ def is_refused(sidecar: Sidecar, cookie: str, why: str) -> bool:
 
 def single_use_key() -> tuple[str, str]:
     """Return a key and acme's policy with it."""
-    minted = mint(KeyRequest("acme", "service:ci", single_use=True), os.urandom(RANDOM_BYTES), clock.now())
-    return str(minted["key"]), f"{ACME}keys:\n  - {json.dumps(minted['record'])}\n"
+    key, record = mint_for("service:ci", single_use=True)
+    return key, f"{ACME}keys:\n  - {json.dumps(record)}\n"
+
+
+def mint_for(account: str, **options: Any) -> tuple[str, dict[str, Any]]:
+    """Return a key of acme's and its record."""
+    minted: dict[str, Any] = mint(KeyRequest("acme", account, **options), os.urandom(RANDOM_BYTES), clock.now())
+    return minted["key"], minted["record"]
 
 
 def test_revoked_everywhere(redis: RedisServer, make_sharing: MakeSharing) -> None:
@@ -212,3 +219,31 @@ def test_junk_under_a_key(redis: RedisServer, make_sharing: MakeSharing) -> None
     redis.command("RPUSH", f"sidegate:session:{spoilt}", "x")
     redis.command("HSET", f"sidegate:session:{spoilt}", "started", "soon")
     assert [refused(ask_with(sidecar, each)) for each in (good, bad)] == [None, "policy_unavailable"]
+
+
+def test_keys_by_the_command_line(redis: RedisServer, make_sharing: MakeSharing) -> None:
+    """A key is listed with its last use, rotated when exposed, and refused everywhere at once (spec 3.2)."""
+    clear, policy = single_use_key()
+    reusable, record = mint_for("service:ci")
+    first, second = (make_sharing(redis.url, policy=f"{policy}  - {json.dumps(record)}\n") for _ in range(2))
+    for sidecar, key in ((first, reusable), (second, reusable), (first, clear)):
+        assert refused(sidecar.ask("GET", ROUTE_FILE, who=key)) is None
+    config = ("--config", str(first.config))
+    done = first.run("key", "list", *config, "-o", "json")
+    assert done.returncode == 0, done.stderr
+    listed = {key["id"]: (key["state"], key["last_used"] is not None) for key in json.loads(done.stdout)}
+    assert listed[record["id"]] == ("active", True)
+    assert sorted(state for state, _ in listed.values()) == ["active", "consumed"]
+    done = first.run("key", "rotate", record["id"], "--org", "acme", "--exposed", *config, "-o", "json")
+    assert done.returncode == 0, done.stderr
+    rotated = json.loads(done.stdout)
+    assert (rotated["predecessor"]["state"], rotated["record"]["account"]) == ("revoked", "service:ci")
+    for sidecar in (first, second):
+        eventually(partial(_key_is_refused, sidecar, reusable), "the exposed key is refused")
+    entries = policy + "".join(f"  - {json.dumps(rotated[name])}\n" for name in ("predecessor", "record"))
+    third = make_sharing(redis.url, policy=entries)
+    assert refused(third.ask("GET", ROUTE_FILE, who=rotated["key"])) is None
+
+
+def _key_is_refused(sidecar: Sidecar, key: str) -> bool:
+    return refused(sidecar.ask("GET", ROUTE_FILE, who=key)) == "key_revoked"
