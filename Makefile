@@ -16,7 +16,7 @@ JOBS ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help run test check format lock bench micro oracle image-check chart docs lock clean
+.PHONY: help run test test-slow check format lock bench micro oracle image-check chart docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,10 @@ run: $(VENV)/.run ## Sidegate in front of the example DataStore on 127.0.0.1:808
 test: $(VENV)/.dev ## all tests
 	@bash scripts/need-debian.sh test
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+
+test-slow: $(VENV)/.dev ## what takes minutes or measures: floods, thousands of streams
+	@bash scripts/need-debian.sh slow
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
 bench: $(VENV)/.dev ## CPU per request of workload M beside nginx and Envoy; BENCH_ARGS for rounds, peers, json
 	@sh scripts/install-bench.sh $(BIN)/python

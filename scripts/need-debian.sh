@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of a purpose, if their commands are not there yet.
-# usage: need-debian.sh venv|test
+# usage: need-debian.sh venv|test|slow
 set -euo pipefail
 
 declare -A packages=() # command -> package
 case ${1:-} in
   venv) packages=([_venv]=python3-venv) ;;
   test) packages=([git]=git [redis-server]=redis-server) ;;
+  slow) packages=([git]=git [redis-server]=redis-server [slowhttptest]=slowhttptest [haproxy]=haproxy) ;;
   *)
-    echo "usage: need-debian.sh venv|test" >&2
+    echo "usage: need-debian.sh venv|test|slow" >&2
     exit 2
     ;;
 esac
