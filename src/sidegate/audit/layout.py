@@ -88,6 +88,13 @@ def read_lines(path: Path, offset: int = 0) -> Iterator[bytes]:
         yield from file
 
 
+def split_lines(data: bytes) -> list[bytes]:
+    """Return the lines of *data* as :func:`read_lines` does."""
+    lines = [line + b"\n" for line in data.split(b"\n")]
+    last = lines.pop()[:-1]
+    return [*lines, last] if last else lines
+
+
 def sync_folder(folder: Path) -> None:
     """Bring the names in *folder* to the disk: a new file is durable only with its name.
 

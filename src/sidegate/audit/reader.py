@@ -9,6 +9,7 @@ from sidegate.audit.layout import list_segments, list_sidecars, read_lines
 from sidegate.core.model.errors import ConfigError, IntegrityError, Problem
 from sidegate.core.model.units import UnixMillis, format_instant
 from sidegate.core.model.value import hot_value
+from sidegate.core.trail.filter import RecordFilter, RecordMatcher
 from sidegate.core.trail.finding import Place
 from sidegate.core.trail.read import Members, read_members
 
@@ -60,6 +61,15 @@ class TrailReader:
         if not self._chains:
             problem = Problem(None, "audit.spool", f"`{source}` holds no segments", "name the folder they are in")
             raise ConfigError((problem,))
+
+    def select(self, wanted: RecordFilter, *, newest_first: bool = False) -> Iterator[Entry]:
+        """Return the lines that *wanted* asks for, in the order of time or against it.
+
+        Streams: neither the spool nor the answer is held as a whole.
+        """
+        matcher = RecordMatcher(wanted)
+        read = self.newest_first if newest_first else self.oldest_first
+        return (entry for entry in read(wanted.since, matcher.needles) if matcher.matches(entry.members))
 
     def oldest_first(self, since: UnixMillis | None = None, contains: tuple[bytes, ...] = ()) -> Iterator[Entry]:
         """Read all sidecars together in the order of time.
@@ -162,6 +172,9 @@ class TrailFollower:
             self._read_to[path] = offset, number
         self._read_to = {path: position for path, position in self._read_to.items() if path in sizes}
         return entries
+
+    def close(self) -> None:
+        """Nothing is held open between two calls."""
 
     def _sizes(self) -> dict[Path, int]:
         sizes: dict[Path, int] = {}

@@ -1,6 +1,8 @@
 """What commands print: aligned text, a table on a terminal, or JSON; problems and progress on the error stream."""
 
+import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -28,6 +30,7 @@ class Colour(StrEnum):
     STRONG = "1"
 
 
+_PERHAPS_HIDDEN: Final = re.compile(r"[^\n\x20-\x7e]")
 _GAP: Final = "  "
 
 
@@ -71,12 +74,17 @@ def complain(text: str) -> None:
 
 def show_json(document: object) -> None:
     """Print *document* as JSON, indented: people read it too."""
-    say(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    say(_harmless(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()))
 
 
 def show_json_line(document: object) -> None:
     """Print *document* as one line of JSON."""
-    say(orjson.dumps(document).decode())
+    say(_harmless(orjson.dumps(document).decode()))
+
+
+def _harmless(text: str) -> str:
+    """Write what a terminal could obey as the escapes of JSON, which mean the same to whoever reads it as JSON."""
+    return _PERHAPS_HIDDEN.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
 
 
 def show_problems(problems: Iterable[Problem]) -> None:

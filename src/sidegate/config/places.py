@@ -74,7 +74,7 @@ class FileSource:
 
 @value
 class UrlSource:
-    """Something reached by its address, over HTTPS (or HTTP on the loopback) or by a protocol that the address names."""
+    """Something reached by its address: over HTTPS, HTTP on the loopback, or as the address says."""
 
     url: str
 

@@ -36,7 +36,7 @@ async def open_redis_sink(redis: RedisServer) -> AsyncIterator[Callable[[], Redi
     tasks, made = TaskSet(), list[RedisStreamSink]()
 
     def make() -> RedisStreamSink:
-        made.append(RedisStreamSink(open_link(redis.url), tasks))
+        made.append(RedisStreamSink(open_link(redis.url, timeout=Millis(5000)), tasks))
         return made[-1]
 
     yield make

@@ -9,10 +9,15 @@ from sidegate.audit.sinks.file import FileSink
 from sidegate.audit.sinks.http import HttpSink
 from sidegate.config.settings_model import Sink as SinkSettings
 from sidegate.core.model.errors import ConfigError, InvariantError, Problem
+from sidegate.core.model.units import Millis
 from sidegate.telemetry.tasks import TaskSet
 
 _PACKAGES: Final = {"redis": "redis", "nats": "nats"}
 """What a kind of sink needs; the extra has the kind's name."""
+
+
+_REDIS_WITHIN: Final = Millis(5000)
+"""No request waits for it: better a late answer than a batch that is sent again."""
 
 
 def check_sinks(sinks: Iterable[SinkSettings]) -> None:
@@ -54,7 +59,7 @@ def make_sink(sink: SinkSettings, tasks: TaskSet) -> Sink:
         from sidegate.audit.sinks.redis import RedisStreamSink  # noqa: PLC0415  an extra
         from sidegate.redis_link.link import open_link  # noqa: PLC0415
 
-        return RedisStreamSink(open_link(sink.redis.url), tasks)
+        return RedisStreamSink(open_link(sink.redis.url, timeout=_REDIS_WITHIN), tasks)
     if sink.nats is not None:
         from sidegate.audit.sinks.nats import NatsSink  # noqa: PLC0415  an extra
 

@@ -3,18 +3,21 @@
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final, TextIO
 
+import orjson
 import typer
 
-from sidegate.audit.query import select_entries
-from sidegate.audit.reader import Entry, TrailFollower, TrailReader
-from sidegate.cli.arguments import ConfigOption, OutputOption, SpoolArgument, read_value
-from sidegate.cli.exit_codes import ExitCode
-from sidegate.cli.local import find_spool
+from sidegate import __version__
+from sidegate.audit.export import export_parquet
+from sidegate.audit.query import Follower, Reader, open_follower, open_reader, select_entries
+from sidegate.audit.reader import Entry
+from sidegate.cli.arguments import ConfigOption, OutputOption, read_value
+from sidegate.cli.exit_codes import ExitCode, UsageError
 from sidegate.cli.output import (
     Format,
     Progress,
@@ -27,10 +30,12 @@ from sidegate.cli.output import (
     show_table,
 )
 from sidegate.cli.records import COLUMNS, CsvText, row_of
+from sidegate.cli.trails import TrailArgument, find_trail
 from sidegate.core.model.authority import Authority
 from sidegate.core.model.decision import Outcome, Reason
 from sidegate.core.model.target import parse_scope
 from sidegate.core.trail.filter import RecordFilter, RecordMatcher, parse_since
+from sidegate.core.trail.ocsf import ocsf_event
 from sidegate.core.trail.record import RecordKind
 from sidegate.telemetry import clock
 
@@ -82,7 +87,7 @@ def _filter_of(  # one parameter per filter
     )
 
 
-def _finish(reader: TrailReader | TrailFollower) -> int:
+def _finish(reader: Reader | Follower) -> int:
     """Say what was passed over; a trail that cannot be read whole is not a clean answer."""
     if not reader.unreadable:
         return ExitCode.OK
@@ -101,7 +106,7 @@ Examples:
 
 
 def query_command(
-    spool: SpoolArgument = None,
+    trail: TrailArgument = None,
     *,
     org: _OrgFilter = None,
     actor: _ActorFilter = None,
@@ -135,7 +140,7 @@ def query_command(
         divergent=divergent,
         completions=completions,
     )
-    reader = TrailReader(find_spool(spool, config))
+    reader = open_reader(find_trail(trail, config))
     entries = list(select_entries(reader, wanted, limit=limit + 1, newest_first=True))
     has_more = len(entries) > limit
     found = [dict(entry.members) for entry in reversed(entries[:limit])]
@@ -161,7 +166,7 @@ _POLL_S: Final = 0.2
 
 
 def tail_command(
-    spool: SpoolArgument = None,
+    trail: TrailArgument = None,
     count: Annotated[int, typer.Option("-n", "--lines", metavar="N", min=0, help="How many records.")] = 20,
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is added, until Ctrl-C.")] = False,
@@ -176,22 +181,23 @@ def tail_command(
 
     With `-o json` each record is one line: a stream has no end that would close a list.
     """
-    root = find_spool(spool, config)
+    source = find_trail(trail, config)
     wanted = _filter_of(org=org, actor=actor, outcome=outcome, divergent=divergent, completions=True)
     # Opened first: what is added while the old ones are read is then shown, not lost.
-    follower = TrailFollower(root) if follow else None
-    reader = TrailReader(root)
+    follower = open_follower(source) if follow else None
+    reader = open_reader(source)
     newest = list(islice(select_entries(reader, wanted, newest_first=True), count)) if count else []
     _show_stream([dict(entry.members) for entry in reversed(newest)], output)
     code = _finish(reader)
     if follower is None:
         return code
     matcher = RecordMatcher(wanted)
-    while True:
-        added = [dict(entry.members) for entry in follower.poll() if matcher.matches(entry.members)]
-        if added:
-            _show_stream(added, output)
-        time.sleep(_POLL_S)
+    with closing(follower):
+        while True:
+            added = [dict(entry.members) for entry in follower.poll() if matcher.matches(entry.members)]
+            if added:
+                _show_stream(added, output)
+            time.sleep(_POLL_S)
 
 
 def _show_stream(records: list[dict[str, Any]], output: Format) -> None:
@@ -212,6 +218,8 @@ class ExportFormat(StrEnum):
 
     JSONL = "jsonl"
     CSV = "csv"
+    PARQUET = "parquet"
+    OCSF = "ocsf"
 
 
 EXPORT_EPILOG = """
@@ -219,14 +227,15 @@ EXPORT_EPILOG = """
 Examples:
   sidegate audit export --format csv --since 7d > week.csv
   sidegate audit export var/audit --format jsonl --org acme --out acme.ndjson
+  sidegate audit export var/parquet --format parquet --since 30d --out month.parquet
 """
 
 
 def export_command(
-    spool: SpoolArgument = None,
+    trail: TrailArgument = None,
     *,
     export_format: Annotated[
-        ExportFormat, typer.Option("--format", metavar="jsonl|csv", help="What to write.")
+        ExportFormat, typer.Option("--format", metavar="jsonl|csv|parquet|ocsf", help="What to write.")
     ] = ExportFormat.JSONL,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Where to.  [default: standard output]")
@@ -243,10 +252,11 @@ def export_command(
     completions: _KindFilter = False,
     config: ConfigOption = None,
 ) -> int:
-    """Write records, oldest first: as they stand in the spool, or as a table for spreadsheets.
+    """Write records, oldest first: as they were spooled, as a table, or as OCSF events.
 
     `jsonl` keeps every line byte for byte, its hash included. In `csv` a text that a spreadsheet would take for a
-    formula has an apostrophe before it.
+    formula has an apostrophe before it. `parquet` needs `--out`, and is read again by the other commands. `ocsf` writes
+    decisions as events of class 6003, API Activity, one JSON object to a line.
     """
     wanted = _filter_of(
         org=org,
@@ -260,9 +270,13 @@ def export_command(
         divergent=divergent,
         completions=completions,
     )
-    reader = TrailReader(find_spool(spool, config))
+    reader = open_reader(find_trail(trail, config))
     entries = select_entries(reader, wanted)
-    if out is None:
+    if export_format is ExportFormat.PARQUET:
+        if out is None:
+            raise UsageError("--format parquet is not for a terminal; name a file with --out FILE")
+        export_parquet(entries, out)
+    elif out is None:
         _export(entries, export_format, sys.stdout)
     else:
         with out.open("w", encoding="utf-8", newline="") as file:
@@ -276,6 +290,13 @@ def _export(entries: Iterator[Entry], export_format: ExportFormat, file: TextIO)
     if export_format is ExportFormat.CSV:
         file.write(table.header())
     for entry in entries:
-        file.write(entry.line.decode() if export_format is ExportFormat.JSONL else table.line(entry.members))
+        match export_format:
+            case ExportFormat.CSV:
+                file.write(table.line(entry.members))
+            case ExportFormat.OCSF:
+                if entry.members.get("record") == RecordKind.DECISION:
+                    file.write(f"{orjson.dumps(ocsf_event(entry.members, __version__)).decode()}\n")
+            case _:
+                file.write(entry.line.decode())
         progress.advance()
     progress.end()

@@ -7,10 +7,9 @@ import typer
 
 from sidegate.audit.keys import load_public_keys
 from sidegate.audit.layout import list_segments
-from sidegate.audit.verify import TrailReport, verify
-from sidegate.cli.arguments import ConfigOption, OutputOption, SpoolArgument
+from sidegate.audit.verify import TrailReport, verify, verify_stream
+from sidegate.cli.arguments import ConfigOption, OutputOption
 from sidegate.cli.exit_codes import ExitCode, UsageError
-from sidegate.cli.local import find_spool
 from sidegate.cli.output import (
     Colour,
     Format,
@@ -20,6 +19,8 @@ from sidegate.cli.output import (
     show_json,
     show_table,
 )
+from sidegate.cli.trails import TrailArgument, find_trail
+from sidegate.core.model.units import format_instant
 
 EPILOG = """
 \b
@@ -30,7 +31,7 @@ Examples:
 
 
 def verify_command(
-    spool: SpoolArgument = None,
+    trail: TrailArgument = None,
     key: Annotated[
         Path | None,
         typer.Option(
@@ -60,9 +61,11 @@ def verify_command(
     """
     if unsigned and key is not None:
         raise UsageError("--unsigned and --key contradict each other; leave one out")
-    root = find_spool(spool, config)
-    keys = None if unsigned else load_public_keys(key if key is not None else _key_folder(root))
-    report = verify(root, keys, copy)
+    source = find_trail(trail, config)
+    if key is None and isinstance(source, str) and not unsigned:
+        raise UsageError("a stream has no key beside it; name the public key with --key FILE, or say --unsigned")
+    keys = None if unsigned else load_public_keys(key if key is not None else _key_folder(Path(source)))
+    report = verify_stream(source, keys, copy) if isinstance(source, str) else verify(source, keys, copy)
     if output is Format.JSON:
         show_json(_describe_report(report))
     else:
@@ -79,6 +82,7 @@ def _describe_report(report: TrailReport) -> dict[str, object]:
     return {
         "intact": report.is_intact,
         "signatures_checked": report.is_signature_checked,
+        "kept_from": None if report.kept_from is None else format_instant(report.kept_from),
         "chains": [
             {
                 "sidecar": chain.sidecar,
@@ -128,6 +132,8 @@ def _show_report(report: TrailReport) -> None:
     left_out = sum(chain.findings_left_out for chain in report.chains)
     if left_out:
         say(f"and {left_out} more")
+    if report.kept_from is not None:
+        say(f"what is older than {format_instant(report.kept_from)} was pruned, and is not checked")
     if not report.is_intact:
         say(coloured("tampered with, or damaged: see above", Colour.BAD))
     elif report.is_signature_checked:

@@ -36,10 +36,12 @@ class ChainWalk:
     Args:
         sidecar: Whose chain it should be.
         keys: Public keys by :func:`key_id_of`; None to check everything but signatures.
+        base: The first record that has to be there; None for what the newest checkpoint says of its spool.
     """
 
-    def __init__(self, sidecar: str, keys: Mapping[str, Ed25519PublicKey] | None) -> None:
+    def __init__(self, sidecar: str, keys: Mapping[str, Ed25519PublicKey] | None, base: int | None = None) -> None:
         self._sidecar = sidecar
+        self._base = base
         self._keys = keys
         self._findings: list[Finding] = []
         self._left_out = 0
@@ -86,6 +88,10 @@ class ChainWalk:
             )
         else:
             self._unreadable.append(place)
+
+    def note_change(self, seq: int, place: Place, text: str) -> None:
+        """Add a finding about record *seq* that the line itself does not show."""
+        self._add(FindingKind.CHANGED, place, seq, seq, text)
 
     def _begin(self, seq_before: int) -> None:
         if self._has_begun:
@@ -288,9 +294,11 @@ class ChainWalk:
         )
 
     def _check_base(self) -> None:
-        if self._newest is None:
-            return
-        base = self._newest.checkpoint.base
+        base = self._base
+        if base is None:
+            if self._newest is None:
+                return
+            base = self._newest.checkpoint.base
         if self._first_seq > base:
             text = f"records {base} to {self._first_seq - 1} are missing and nobody signed that they were released"
             self._add(FindingKind.REMOVED, None, base, self._first_seq - 1, text)
