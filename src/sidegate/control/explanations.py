@@ -12,10 +12,11 @@ from aiohttp import web
 from sidegate.audit.query import select_entries
 from sidegate.audit.reader import TrailReader
 from sidegate.control.answers import AdminError, json_answer, read_json
+from sidegate.control.loading import load_subject
 from sidegate.control.question import Question, QuestionError, read_question
 from sidegate.control.reconstruction import Reconstruction, reconstruct
 from sidegate.control.route import Route
-from sidegate.control.snapshots import CurrentSnapshot, describe_problem
+from sidegate.control.snapshots import describe_problem
 from sidegate.core.engine.explain import Considered, ExplainedCheck, Explanation, explain
 from sidegate.core.engine.shadow import ShadowFailure, decide_shadow
 from sidegate.core.model.decision import Decision
@@ -26,6 +27,7 @@ from sidegate.core.trail.filter import RecordFilter
 from sidegate.core.trail.read import decision_of
 from sidegate.core.trail.record import DecisionRecord
 from sidegate.core.trail.uuid7 import millis_of
+from sidegate.distribution.ports import PolicySource
 from sidegate.telemetry.clock import Clock
 
 FindDecision = Callable[[str], DecisionRecord | None]
@@ -158,7 +160,7 @@ class Explanations:
 
     __slots__ = ("_clock", "_find", "_holder", "_reading")
 
-    def __init__(self, holder: CurrentSnapshot, find: FindDecision, clock: Clock) -> None:
+    def __init__(self, holder: PolicySource, find: FindDecision, clock: Clock) -> None:
         self._holder = holder
         self._find = find
         self._clock = clock
@@ -188,6 +190,8 @@ class Explanations:
                 "correct what `errors` lists, or send a `decision_id`",
                 {"errors": [describe_problem(problem) for problem in error.problems]},
             ) from None
+        credential = question.query.credential
+        await load_subject(self._holder, credential.org, credential.account)
         return json_answer(self._explain_question(question))
 
     def _explain_question(self, question: Question) -> dict[str, object]:
@@ -207,6 +211,8 @@ class Explanations:
 
     async def _explain_recorded(self, decision_id: object) -> dict[str, object]:
         record = await self._record(decision_id)
+        if record.org is not None and record.actor is not None:
+            await load_subject(self._holder, record.org, record.actor.account)
         snapshot = self._holder.current
         found = reconstruct(snapshot, record)
         return {

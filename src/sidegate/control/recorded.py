@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from sidegate.audit.ports import Waiter
 from sidegate.control.answers import AdminError
-from sidegate.control.snapshots import CurrentSnapshot
+from sidegate.control.loading import load_subject, require_fresh
 from sidegate.core.engine.decide import decide
 from sidegate.core.engine.shadow import ShadowFailure, decide_shadow
 from sidegate.core.model.decision import Decision, Outcome, Reason
@@ -22,6 +22,7 @@ from sidegate.core.trail.record import (
     encode_decision,
     origin_fragment,
 )
+from sidegate.distribution.ports import PolicySource
 from sidegate.telemetry.clock import Clock
 from sidegate.telemetry.metrics import Metrics
 
@@ -87,7 +88,7 @@ class RecordedDecider:
 
     __slots__ = ("_clock", "_holder", "_metrics", "_trail")
 
-    def __init__(self, holder: CurrentSnapshot, trail: Trail, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, holder: PolicySource, trail: Trail, metrics: Metrics, clock: Clock) -> None:
         self._holder = holder
         self._trail = trail
         self._metrics = metrics
@@ -107,8 +108,11 @@ class RecordedDecider:
             request_id: As the caller sent it.
 
         Raises:
-            AdminError: 503: the record could not be kept, so there is no decision either.
+            AdminError: 503: the policy is not here, or the record could not be kept, so there is no decision either.
         """
+        credential = query.credential
+        await load_subject(self._holder, credential.org, credential.account)
+        require_fresh(self._holder, credential.org, [query.authority], now)
         snapshot = self._holder.current
         began = self._clock.monotonic_ns()
         decision = decide(snapshot, query, now)
