@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.exchange.rig import MemoryPool, MemoryTransport, Rig
 from tests.integration.sidecar import Json
-from tests.wire.strict import Incomplete, Message, read_chunks, read_head, read_request
+from tests.wire.strict import IncompleteError, Message, read_chunks, read_head, read_request
 
 from sidegate.proxy.upstream import UpstreamConnection
 
@@ -50,7 +50,7 @@ class ReadingTransport(MemoryTransport):
         self._unread += bytes(data)
         try:
             self._read()
-        except Incomplete:
+        except IncompleteError:
             pass
         except BaseException as error:  # noqa: BLE001 - for the test to see, not for the proxy that writes
             self.broken.append(error)

@@ -20,11 +20,11 @@ _TARGET = re.compile(rb"[\x21\x22\x24-\x7e]+")
 _KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,=:@")
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """The bytes are not what the one reading allows."""
 
 
-class Incomplete(Exception):
+class IncompleteError(Exception):
     """The bytes end before the message does."""
 
 
@@ -78,21 +78,21 @@ def read_head(data: bytes) -> tuple[bytes, tuple[tuple[bytes, bytes], ...], byte
     """Read a head; return start line, fields and what follows.
 
     Raises:
-        Unreadable: A line is not what it should be.
-        Incomplete: The empty line is missing.
+        UnreadableError: A line is not what it should be.
+        IncompleteError: The empty line is missing.
     """
     head, end, rest = data.partition(b"\r\n\r\n")
     if not end:
-        raise Incomplete
+        raise IncompleteError
     start, *lines = head.split(b"\r\n")
     fields = []
     for line in [start, *lines]:
         if b"\r" in line or b"\n" in line:
-            raise Unreadable("a stray line end")
+            raise UnreadableError("a stray line end")
     for line in lines:
         field = _FIELD.fullmatch(line)
         if field is None:
-            raise Unreadable(f"not a field: {line[:80]!r}")
+            raise UnreadableError(f"not a field: {line[:80]!r}")
         fields.append((field[1], field[2]))
     return start, tuple(fields), rest
 
@@ -101,29 +101,29 @@ def read_request(data: bytes) -> tuple[Message, bytes]:
     """Read one request; return it and what follows.
 
     Raises:
-        Unreadable: It can be read in two ways, or in none.
-        Incomplete: It is cut.
+        UnreadableError: It can be read in two ways, or in none.
+        IncompleteError: It is cut.
     """
     start, fields, rest = read_head(data)
     line = _LINE.fullmatch(start)
     if line is None or _TARGET.fullmatch(line[2]) is None:
-        raise Unreadable(f"not a request line: {start[:80]!r}")
+        raise UnreadableError(f"not a request line: {start[:80]!r}")
     hosts = [value for name, value in fields if name.lower() == b"host"]
     if len(hosts) != 1 or _HOST.fullmatch(hosts[0]) is None:
-        raise Unreadable("not one host")
+        raise UnreadableError("not one host")
     body, chunked, rest = _read_body(fields, rest)
     if chunked and line[3] == b"0":
-        raise Unreadable("chunks in HTTP/1.0")
+        raise UnreadableError("chunks in HTTP/1.0")
     return Message(start, fields, body, chunked), rest
 
 
 def read_requests(data: bytes) -> tuple[list[Message], BaseException | None]:
     """Read as many requests as there are; also why it ended before the end of *data*, None if it did not."""
-    found = []
+    found: list[Message] = []
     while data:
         try:
             message, data = read_request(data)
-        except (Unreadable, Incomplete) as error:
+        except (UnreadableError, IncompleteError) as error:
             return found, error
         found.append(message)
     return found, None
@@ -134,7 +134,7 @@ def read_response(data: bytes, method: bytes) -> tuple[Message, bytes]:
     start, fields, rest = read_head(data)
     status = _STATUS.fullmatch(start)
     if status is None:
-        raise Unreadable(f"not a status line: {start[:80]!r}")
+        raise UnreadableError(f"not a status line: {start[:80]!r}")
     code = int(status[1])
     if method == b"HEAD" or code < 200 or code in {204, 304}:
         return Message(start, fields, b"", chunked=False), rest
@@ -149,19 +149,19 @@ def _read_body(fields: tuple[tuple[bytes, bytes], ...], rest: bytes) -> tuple[by
     lengths = [value for name, value in fields if name.lower() == b"content-length"]
     codings = [value for name, value in fields if name.lower() == b"transfer-encoding"]
     if len(lengths) + len(codings) > 1:
-        raise Unreadable("more than one framing")
+        raise UnreadableError("more than one framing")
     if codings:
         if codings[0].lower() != b"chunked":
-            raise Unreadable("a coding that is not chunked")
+            raise UnreadableError("a coding that is not chunked")
         body, rest = read_chunks(rest)
         return body, True, rest
     if not lengths:
         return b"", False, rest
     if re.fullmatch(rb"0|[1-9][0-9]{0,17}", lengths[0]) is None:
-        raise Unreadable("not a length")
+        raise UnreadableError("not a length")
     length = int(lengths[0])
     if len(rest) < length:
-        raise Incomplete
+        raise IncompleteError
     return rest[:length], False, rest[length:]
 
 
@@ -176,14 +176,14 @@ def read_chunks(data: bytes, *, plain: bool = False) -> tuple[bytes, bytes]:
         line, data = _line(data)
         size = _SIZE.fullmatch(line)
         if size is None or (plain and size[2]):
-            raise Unreadable(f"not a chunk size: {line[:40]!r}")
+            raise UnreadableError(f"not a chunk size: {line[:40]!r}")
         length = int(size[1], 16)
         if not length:
             break
         if data[length : length + 2] != b"\r\n":
             if b"\r\n".startswith(data[length : length + 2]):
-                raise Incomplete
-            raise Unreadable("a chunk does not end where it says")
+                raise IncompleteError
+            raise UnreadableError("a chunk does not end where it says")
         pieces.append(data[:length])
         data = data[length + 2 :]
     while True:
@@ -191,15 +191,15 @@ def read_chunks(data: bytes, *, plain: bool = False) -> tuple[bytes, bytes]:
         if not line:
             return b"".join(pieces), data
         if plain or _FIELD.fullmatch(line) is None:
-            raise Unreadable("a trailer")
+            raise UnreadableError("a trailer")
 
 
 def _line(data: bytes) -> tuple[bytes, bytes]:
     line, end, rest = data.partition(b"\r\n")
     if b"\n" in line or b"\r" in (line if end else line.removesuffix(b"\r")):
-        raise Unreadable("a stray line end")
+        raise UnreadableError("a stray line end")
     if not end:
-        raise Incomplete
+        raise IncompleteError
     return line, rest
 
 
@@ -207,7 +207,7 @@ def canonical_path(target: bytes) -> bytes:
     """Return the canonical path of a target (spec 2.2), by a reading of its own.
 
     Raises:
-        Unreadable: It has none.
+        UnreadableError: It has none.
     """
     path = target.split(b"?")[0]
     if path == b"*":
@@ -215,13 +215,13 @@ def canonical_path(target: bytes) -> bytes:
     if not path.startswith(b"/"):
         scheme, mark, rest = path.partition(b"://")
         if not mark or scheme.lower() not in {b"http", b"https"}:
-            raise Unreadable("not a target")
+            raise UnreadableError("not a target")
         path = b"/" + rest.partition(b"/")[2]
     segments = path[1:].split(b"/")
     written = []
     for place, raw in enumerate(segments):
         if re.search(rb"%(?![0-9A-Fa-f]{2})", raw):
-            raise Unreadable("a broken escape")
+            raise UnreadableError("a broken escape")
         decoded = b""
         at = 0
         while at < len(raw):
@@ -234,11 +234,11 @@ def canonical_path(target: bytes) -> bytes:
         try:
             text = decoded.decode()
         except UnicodeDecodeError:
-            raise Unreadable("not UTF-8") from None
+            raise UnreadableError("not UTF-8") from None
         last = place == len(segments) - 1
         if (not text and not last) or text in {".", ".."} or set(text) & set("/\\%;?#"):
-            raise Unreadable("an ambiguous segment")
+            raise UnreadableError("an ambiguous segment")
         if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in text) or unicodedata.normalize("NFC", text) != text:
-            raise Unreadable("an ambiguous segment")
+            raise UnreadableError("an ambiguous segment")
         written.append(b"".join(bytes([byte]) if byte in _KEPT else b"%%%02X" % byte for byte in decoded))
     return b"/" + b"/".join(written)

@@ -1,10 +1,9 @@
 """Upstreams that lie about where their answers end: whoever comes next never gets the rest (spec 2.5, W-C)."""
 
 import json
-from collections.abc import Iterable
 
 import pytest
-from tests.exchange.rig import MemoryTransport, Rig, bytewise
+from tests.exchange.rig import Rig
 from tests.wire.strict import read_response
 
 PATH = b"/v1/orgs/acme/projects/p1/branches/x/files/a.json"

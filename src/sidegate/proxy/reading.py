@@ -152,7 +152,10 @@ class Readings:
             block = self._block(raw[line_end + 2 : -2])
             head = Head(reading, block)
         except WireError as error:
-            return Unreadable(_first_fault(raw, error), reading, block)
+            if has_stray_line_end(raw, 0, len(raw)):
+                # Where it comes in pieces this is seen before all else, and before anything of it is read.
+                return Unreadable(WireError(400, Reason.MALFORMED_REQUEST, STRAY_LINE_END))
+            return Unreadable(error, reading, block)
         if len(raw) <= REMEMBERED_BYTES:
             self._heads.remember(raw, head)
         return head
@@ -174,13 +177,6 @@ class Readings:
             # Kept, not raised: the line itself was read, so the record of the refusal can name method and path.
             return LineReading(line, None, error)
         return LineReading(line, match, None)
-
-
-def _first_fault(raw: bytes, found: WireError) -> WireError:
-    """Return what a head is refused for: where it comes in pieces, a stray line end is seen before all else."""
-    if has_stray_line_end(raw, 0, len(raw)):
-        return WireError(400, Reason.MALFORMED_REQUEST, STRAY_LINE_END)
-    return found
 
 
 def _require_agreement(reading: LineReading, block: HeaderBlock) -> None:

@@ -111,7 +111,7 @@ def test_a_websocket_is_asked_for_upstream() -> None:
     [
         pytest.param(b"GET  /a HTTP/1.1\r\nHost: x\r\n\r\n", Reason.MALFORMED_REQUEST, False, False, id="line"),
         pytest.param(b"GET /a HTTP/1.1\r\n\r\n", Reason.MALFORMED_REQUEST, True, False, id="no-headers"),
-        pytest.param(b"GET /a HTTP/1.1\r\nHost: x\n\r\n\r\n", Reason.MALFORMED_REQUEST, True, False, id="stray-end"),
+        pytest.param(b"GET /a HTTP/1.1\r\nHost: x\n\r\n\r\n", Reason.MALFORMED_REQUEST, False, False, id="stray-end"),
         pytest.param(head(b"GET http://b.example/a HTTP/1.1"), Reason.MALFORMED_REQUEST, True, True, id="other-host"),
         pytest.param(
             head(b"POST /a HTTP/1.0", b"Transfer-Encoding: chunked"),
