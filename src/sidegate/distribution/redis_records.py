@@ -147,18 +147,19 @@ def write_header(document: PolicyDocument) -> bytes:
         "mfa_max_age_s": document.mfa_max_age_s,
         "roles": write_entries(sorted(document.roles, key=_BY_NAME)),
         "groups": write_entries(sorted(document.groups, key=_BY_NAME)),
-        "bindings": write_entries(sorted((one for one in document.bindings if not _is_account(one.who)), key=_BY_ID)),
         "denies": write_entries(sorted((one for one in document.denies if not _is_account(one.who)), key=_BY_ID)),
         "approvals": write_entries(sorted(document.approvals, key=_BY_ID)),
         "sessions": {surface: write_entry(limits) for surface, limits in sorted(document.sessions.items())},
         "candidate": None if document.candidate is None else write_entry(document.candidate),
     }
-    return orjson.dumps(plain)
+    # Bindings of groups may be many: a page to a line, since reading one long text would hold the interpreter's lock.
+    bindings = sorted((one for one in document.bindings if not _is_account(one.who)), key=_BY_ID)
+    pages = [bindings[start : start + _PAGE] for start in range(0, len(bindings), _PAGE)]
+    return b"\n".join((orjson.dumps(plain), *(orjson.dumps(write_entries(page)) for page in pages)))
 
 
-_HEADER_MEMBERS: Final = frozenset(
-    ("mfa_max_age_s", "roles", "groups", "bindings", "denies", "approvals", "sessions", "candidate")
-)
+_PAGE: Final = 100
+_HEADER_MEMBERS: Final = frozenset(("mfa_max_age_s", "roles", "groups", "denies", "approvals", "sessions", "candidate"))
 
 
 def read_header(org: str, content: bytes) -> PolicyDocument:
@@ -167,8 +168,12 @@ def read_header(org: str, content: bytes) -> PolicyDocument:
     Raises:
         IntegrityError: It is not what :func:`write_header` makes.
     """
-    plain = _object(content, _HEADER_MEMBERS, f"the header of `{org}`")
+    first, *pages = content.split(b"\n")
+    plain = _object(first, _HEADER_MEMBERS, f"the header of `{org}`")
     try:
+        bindings: list[BindingEntry] = []
+        for page in pages:
+            bindings += read_entries(BindingEntry, orjson.loads(page))
         age, sessions, candidate = plain["mfa_max_age_s"], plain["sessions"], plain["candidate"]
         if type(age) is not int or type(sessions) is not dict:
             raise IntegrityError("`mfa_max_age_s` or `sessions` is of another type; publish the organization again")
@@ -177,7 +182,7 @@ def read_header(org: str, content: bytes) -> PolicyDocument:
             mfa_max_age_s=age,
             roles=read_entries(RoleEntry, plain["roles"]),
             groups=read_entries(GroupEntry, plain["groups"]),
-            bindings=read_entries(BindingEntry, plain["bindings"]),
+            bindings=tuple(bindings),
             denies=read_entries(DenyEntry, plain["denies"]),
             approvals=read_entries(ApprovalRule, plain["approvals"]),
             sessions={surface: read_entry(SessionLimits, limits) for surface, limits in sessions.items()},
