@@ -98,6 +98,7 @@ class TestTopologies:
         for number in range(50):
             assert await link.call("SET", f"k{number}", number, doing="setting") == b"OK"
 
+    @pytest.mark.slow
     async def test_sentinel_failover(self, sentinel_set: SentinelSet, opened: OpenLink, log: io.StringIO) -> None:
         """A master that dies is lost once, and its successor is found."""
         link = await opened(sentinel_set.url)
