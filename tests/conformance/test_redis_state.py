@@ -1,0 +1,187 @@
+"""What only a state over Redis has: facts that are fetched, a stream that can have gaps, data that can be lost."""
+
+from collections.abc import Iterator
+
+import pytest
+from tests.conformance.redis_worker import RedisWorker
+from tests.conformance.stores import RedisStores
+from tests.conformance.test_shared_state import T, created, key, seen, session
+from tests.integration.redis.conftest import cluster, shared_cluster
+from tests.integration.redis.servers import Cluster, RedisServer
+
+from sidegate.core.model.decision import Reason
+from sidegate.core.model.units import Millis, UnixMillis
+from sidegate.credentials.events import Revoked, RevokedKind
+from sidegate.credentials.table import facts_of
+
+__all__ = ["cluster", "shared_cluster"]
+
+CHANGES = "sidegate:{state}:changes"
+REVOKED = Revoked(RevokedKind.SESSION, "s1", T)
+
+
+@pytest.fixture
+def stores(redis: RedisServer) -> Iterator[RedisStores]:
+    """Give an empty Redis."""
+    opened = RedisStores(redis.url)
+    yield opened
+    opened.close()
+
+
+def is_missing(worker: RedisWorker) -> bool:
+    """Whether the session has to be fetched."""
+    return bool(worker.state.missing(facts_of(session())))
+
+
+def test_facts_are_fetched_once(stores: RedisStores) -> None:
+    """What was fetched and used is held; nothing is held that nobody asked for."""
+    worker = stores.worker()
+    assert is_missing(worker)
+    assert worker.refusal_of(session(), T) is None
+    worker.record_activity(seen(0))
+    assert not is_missing(worker)
+
+
+def test_a_session_that_is_not_there_is_asked_for_again(stores: RedisStores) -> None:
+    """That nothing was found is believed for a moment only."""
+    worker = stores.worker()
+    assert worker.find_session("o1") is None
+    stores.worker().create_session(created())
+    stores.clock.advance(Millis(2000))
+    found = worker.find_session("o1")
+    assert found is not None
+    assert found.account == "user:ana"
+
+
+def test_a_revocation_that_arrives_while_a_fact_is_fetched(stores: RedisStores) -> None:
+    """What was read before the event does not undo it."""
+    worker, other = stores.worker(), stores.worker()
+
+    async def race() -> None:
+        worker.state.fetch(facts_of(session()), lambda _: None)
+        await other.store.revoke(REVOKED)
+        await worker.state.step(Millis(1))
+
+    worker.wait(race())
+    assert worker.refusal_of(session(), T) == Reason.SESSION_REVOKED
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(("XADD", CHANGES, "*", "e", "junk", "n", "1"), id="unreadable"),
+        pytest.param(("XADD", CHANGES, "*", "n", "7"), id="without-an-event"),
+    ],
+)
+def test_an_event_that_cannot_be_read_forgets_everything(
+    stores: RedisStores, redis: RedisServer, damage: tuple[str, ...]
+) -> None:
+    """It may have revoked anything; everything is fetched again."""
+    worker = stores.worker()
+    worker.refusal_of(session(), T)
+    worker.record_activity(seen(0))
+    before = worker.version
+    redis.command(*damage)
+    worker.poll()
+    assert (is_missing(worker), before < worker.version) == (True, True)
+    assert worker.refusal_of(session(), T) is None
+
+
+def test_a_missing_event_forgets_everything(stores: RedisStores, redis: RedisServer) -> None:
+    """The numbers of events show that one is gone, e.g. trimmed while this follower was slow."""
+    worker, other = stores.worker(), stores.worker()
+    worker.refusal_of(session(), T)
+    worker.record_activity(seen(0))
+    worker.poll()
+    other.revoke(REVOKED)
+    redis.command("XTRIM", CHANGES, "MAXLEN", "0")
+    other.revoke(Revoked(RevokedKind.SESSION, "s2", T))
+    worker.poll()
+    assert is_missing(worker)
+    assert worker.refusal_of(session(), T) == Reason.SESSION_REVOKED
+
+
+def test_changes_missed_by_who_was_away(stores: RedisStores) -> None:
+    """Who reconnects takes in what was missed before anything is believed."""
+    worker = stores.worker()
+    worker.refusal_of(session(), T)
+    worker.record_activity(seen(0))
+    stores.worker().revoke(REVOKED)
+    assert worker.wait(worker.state.connect())
+    assert worker.state.refusal_of(session(), T) == Reason.SESSION_REVOKED
+
+
+def test_lost_data_is_written_again(stores: RedisStores, redis: RedisServer) -> None:
+    """A Redis that comes back empty gets what a follower remembers, and everything held is fetched anew."""
+    worker = stores.worker()
+    worker.refusal_of(session(), T)
+    worker.revoke(REVOKED)
+    redis.command("FLUSHALL")
+    assert worker.wait(worker.state.connect())
+    assert stores.worker().refusal_of(session(), T) == Reason.SESSION_REVOKED
+    assert worker.refusal_of(session(), T) == Reason.SESSION_REVOKED
+
+
+def test_nothing_is_believed_for_too_long(stores: RedisStores) -> None:
+    """After the configured time without word from Redis nothing can be relied on; one word makes it good again."""
+    worker = stores.worker(max_staleness=Millis(60_000))
+    stores.clock.advance(Millis(59_999))
+    worker.state.judge_age()
+    assert worker.failure is None
+    before = worker.version
+    stores.clock.advance(Millis(1))
+    worker.state.judge_age()
+    assert (worker.failure is not None, before < worker.version) == (True, True)
+    assert not worker.know((RevokedKind.SESSION, "s9"))
+    assert worker.wait(worker.state.connect())
+    assert worker.failure is None
+
+
+def test_forgetting_makes_everybody_look_again(stores: RedisStores) -> None:
+    """When held facts go because there are too many, nothing may go on resting on them unseen."""
+    worker = stores.worker(capacity=4)
+    worker.refusal_of(session(), T)
+    worker.record_activity(seen(0))
+    before = worker.version
+    for number in range(12):
+        worker.know((RevokedKind.ACCOUNT, f"user:{number}"))
+    assert (is_missing(worker), before < worker.version) == (True, True)
+
+
+def test_activity_of_others_stands_for_ours(stores: RedisStores) -> None:
+    """A use is written only if nobody wrote one less than a tenth of the idle limit before (spec 3.1)."""
+    first, second = stores.worker(), stores.worker()
+    first.record_activity(seen(0))
+    first.poll()
+    answer = second.wait(second.store.touch(seen(5), Millis(10), is_signed=True))
+    assert answer == (T, T)
+    answer = second.wait(second.store.touch(seen(10), Millis(10), is_signed=True))
+    assert answer == (T, UnixMillis(T + 10))
+
+
+def test_use_of_a_session_that_is_gone(stores: RedisStores, redis: RedisServer) -> None:
+    """Writing the use of an opaque session does not bring it back."""
+    worker = stores.worker()
+    worker.create_session(created())
+    assert worker.find_session("o1") is not None
+    redis.command("DEL", "sidegate:session:o1")
+    worker.record_activity(seen(1, "o1"))
+    worker.poll()
+    assert worker.find_session("o1") is None
+
+
+def test_cluster(cluster: Cluster) -> None:
+    """The same over the nodes of a Cluster: sessions, revocation, single use, lists."""
+    stores = RedisStores(cluster.url)
+    first, second = stores.worker(), stores.worker()
+    first.create_session(created())
+    for number in range(5):
+        first.record_activity(seen(0, f"s{number}"))
+    first.poll()
+    assert {"o1", *(f"s{number}" for number in range(5))} == {one.id for one in second.list_sessions()}
+    assert second.refusal_of(session(), T) is None
+    first.revoke(Revoked(RevokedKind.ACCOUNT, "user:ana", T))
+    second.poll()
+    assert second.refusal_of(session(), T) == Reason.SESSION_REVOKED
+    assert [worker.consume_key(key(), T) for worker in (first, second, first)] == [None, *[Reason.KEY_CONSUMED] * 2]
+    stores.close()
