@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from sidegate.audit.duck import open_duck
 from sidegate.audit.lake_writer import convert_rows, row_of, row_text
 from sidegate.audit.reader import Entry
 from sidegate.core.model.errors import IntegrityError
@@ -24,7 +25,9 @@ def export_parquet(entries: Iterable[Entry], out: Path) -> int:
             for entry in entries:
                 file.write(row_text(row_of(entry.line)))
                 count += 1
-        if not convert_rows(staged, made):
+        with open_duck() as duck:
+            is_made = convert_rows(duck, staged, made)
+        if not is_made:
             raise IntegrityError("a record fits no table of Parquet; run `sidegate audit verify`, or export as jsonl")
         made.replace(out)
     return count

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -35,6 +35,9 @@ from sidegate.core.trail.checkpoint import SignedCheckpoint, read_checkpoint
 from sidegate.core.trail.flat import LIST_COLUMNS, NUMBER_COLUMNS, TEXT_COLUMNS, flatten
 from sidegate.core.trail.read import read_members
 from sidegate.telemetry.log import get_log
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _log: Final = get_log("audit")
 
@@ -105,9 +108,11 @@ class Lake:
             records += 1
             partitions[organization_folder(self._root, row["org"]), row["time"][:_DAY_CHARS]].setdefault(row["id"], row)
         added = 0
-        for (folder, day), rows in partitions.items():
-            with held(folder):
-                added += self._add(folder / f"{DAY}{day}", rows, rejected)
+        if partitions:
+            with open_duck() as duck:
+                for (folder, day), rows in partitions.items():
+                    with held(folder):
+                        added += self._add(duck, folder / f"{DAY}{day}", rows, rejected)
         for (sidecar, day), group in signed.items():
             self._keep_checkpoints(sidecar, day, group)
         if rejected:
@@ -123,26 +128,25 @@ class Lake:
 
     # Records.
 
-    def _add(self, folder: Path, rows: dict[str, Row], rejected: list[bytes]) -> int:
+    def _add(self, duck: "DuckDBPyConnection", folder: Path, rows: dict[str, Row], rejected: list[bytes]) -> int:
         first, last = min(rows), max(rows)
         others = [str(file.path) for file in list_files(folder) if file.first <= last and first <= file.last]
-        with open_duck() as duck:
-            if others:
-                duck.execute("SELECT id FROM read_parquet(?) WHERE id BETWEEN ? AND ?", [others, first, last])
-                for (known,) in duck.fetchall():
-                    rows.pop(known, None)
+        if others:
+            duck.execute("SELECT id FROM read_parquet(?) WHERE id BETWEEN ? AND ?", [others, first, last])
+            for (known,) in duck.fetchall():
+                rows.pop(known, None)
         ordered = [rows[record_id] for record_id in sorted(rows)]
-        return self._write(folder, ordered, rejected) if ordered else 0
+        return self._write(duck, folder, ordered, rejected) if ordered else 0
 
-    def _write(self, folder: Path, rows: Sequence[Row], rejected: list[bytes]) -> int:
+    def _write(self, duck: "DuckDBPyConnection", folder: Path, rows: Sequence[Row], rejected: list[bytes]) -> int:
         staging = self._root / STAGING
         staging.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         name = secrets.token_hex(8)
         staged, made = staging / f"{name}.ndjson", staging / f"{name}.tmp"
         try:
             staged.write_bytes(b"".join(map(row_text, rows)))
-            if not convert_rows(staged, made):
-                return self._write_halves(folder, rows, rejected)
+            if not convert_rows(duck, staged, made):
+                return self._write_halves(duck, folder, rows, rejected)
             folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             _sync(made)
             made.replace(folder / f"{rows[0]['id']}_{rows[-1]['id']}_{name}.parquet")
@@ -153,13 +157,16 @@ class Lake:
             made.unlink(missing_ok=True)
         return len(rows)
 
-    def _write_halves(self, folder: Path, rows: Sequence[Row], rejected: list[bytes]) -> int:
+    def _write_halves(
+        self, duck: "DuckDBPyConnection", folder: Path, rows: Sequence[Row], rejected: list[bytes]
+    ) -> int:
         """Find the row that no column takes; the others must not wait for it."""
         if len(rows) == 1:
             rejected.append(f"{rows[0]['line']}\n".encode())
             return 0
         middle = len(rows) // 2
-        return self._write(folder, rows[:middle], rejected) + self._write(folder, rows[middle:], rejected)
+        first = self._write(duck, folder, rows[:middle], rejected)
+        return first + self._write(duck, folder, rows[middle:], rejected)
 
     # What is no record.
 
@@ -201,7 +208,7 @@ def row_of(line: bytes) -> Row:
     return {**flatten(read_members(line)), "line": line.decode().removesuffix("\n")}
 
 
-def convert_rows(staged: Path, made: Path) -> bool:
+def convert_rows(duck: "DuckDBPyConnection", staged: Path, made: Path) -> bool:
     """Write the rows in *staged* to the Parquet file *made*; False if a row does not fit its columns.
 
     Raises:
@@ -214,13 +221,12 @@ def convert_rows(staged: Path, made: Path) -> bool:
         f"COPY (SELECT {wanted} FROM read_json(?, format = 'newline_delimited', columns = {COLUMNS!r}))"  # noqa: S608
         " TO ? (FORMAT parquet, COMPRESSION zstd)"
     )
-    with open_duck() as duck:
-        try:
-            duck.execute(query, [str(staged), str(made)])
-        except IOException as error:
-            raise OSError(f"writing Parquet to `{made.parent}`: {error}") from error
-        except Error:
-            return False
+    try:
+        duck.execute(query, [str(staged), str(made)])
+    except IOException as error:
+        raise OSError(f"writing Parquet to `{made.parent}`: {error}") from error
+    except Error:
+        return False
     return True
 
 

@@ -129,7 +129,8 @@ class StreamReader:
                 if matcher.matches(entry.members):
                     found.setdefault(entry.line, entry)
         # Sorting keeps the order of the stream among records of one moment.
-        return iter(sorted(found.values(), key=lambda entry: entry.time, reverse=newest_first))
+        ordered = sorted(found.values(), key=lambda entry: entry.time)
+        return reversed(ordered) if newest_first else iter(ordered)
 
     def _read(self, batch: StreamBatch, needles: tuple[bytes, ...]) -> Iterator[Entry]:
         for number, line in enumerate(split_lines(batch.data), 1):

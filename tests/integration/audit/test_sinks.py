@@ -8,7 +8,7 @@ import nats
 import pytest
 from tests.integration.audit.collector import Collector
 from tests.integration.audit.nats_server import NatsServer
-from tests.integration.redis.servers import RedisServer
+from tests.integration.redis.servers import FaultProxy, RedisServer
 
 from sidegate.audit.ports import START, Batch, BehindError, Position
 from sidegate.audit.sinks.http import HttpSink
@@ -141,6 +141,51 @@ async def test_something_else_under_the_key(redis: RedisServer, open_redis_sink:
     with pytest.raises(DependencyError, match="WRONGTYPE"):
         await open_redis_sink().send(_batch(1, is_oldest=True))
     assert redis.command("GET", STREAM_KEY) == "x"
+
+
+async def test_frozen_redis_is_not_waited_for(redis: RedisServer) -> None:
+    """SIGSTOP: a failure within the link's deadline. Thawed, it may have taken the batch; it is there once."""
+    tasks = TaskSet()
+    sink = RedisStreamSink(open_link(redis.url, timeout=Millis(1000)), tasks)
+    await _eventually(sink, _batch(1, is_oldest=True))
+    redis.freeze()
+    with pytest.raises(DependencyError):
+        await sink.send(_batch(2))
+    redis.thaw()
+    await _eventually(sink, _batch(2))
+    await _eventually(sink, _batch(3))
+    await tasks.close()
+    await sink.close()
+    assert [fields[b"first"] for fields in await _entries(redis)] == [b"1", b"2", b"3"]
+
+
+async def test_network_that_is_cut(redis: RedisServer) -> None:
+    """In mid-flight: what was sent and not answered is there once, in order."""
+    proxy, tasks = FaultProxy(redis.port), TaskSet()
+    sink = RedisStreamSink(open_link(proxy.url, timeout=Millis(1000)), tasks)
+    await _eventually(sink, _batch(1, is_oldest=True))
+    for number, (take, give) in enumerate(((proxy.cut, proxy.heal), (proxy.sever, proxy.heal)), 2):
+        take()
+        with pytest.raises(DependencyError):
+            await sink.send(_batch(number))
+        give()
+        await _eventually(sink, _batch(number))
+    await tasks.close()
+    await sink.close()
+    proxy.close()
+    assert [fields[b"first"] for fields in await _entries(redis)] == [b"1", b"2", b"3"]
+
+
+async def test_wrong_password(make_redis: Callable[..., RedisServer]) -> None:
+    """Is told as such, and not what it was."""
+    server = make_redis("--requirepass", "right")
+    tasks = TaskSet()
+    sink = RedisStreamSink(open_link(server.url.replace("//", "//:wrong-one@"), timeout=Millis(5000)), tasks)
+    with pytest.raises(DependencyError, match="password") as caught:
+        await sink.send(_batch(1, is_oldest=True))
+    assert "wrong-one" not in str(caught.value)
+    await tasks.close()
+    await sink.close()
 
 
 # --- HTTP ---

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.integration.audit.records import KEY, Chain, records_of
-from tests.integration.redis.servers import RedisServer
+from tests.integration.redis.servers import Cluster, RedisServer
 from tests.integration.waiting import eventually
 
 from sidegate.audit.collecting import Collecting, CollectingSettings
@@ -197,6 +197,27 @@ async def test_entry_of_somebody_else_does_not_stop_it(redis: RedisServer, colle
     await _ship(redis, _batches(_chain(), 60))
     await collect().drain()
     assert len(_stored(tmp_path / "lake")) == 60
+
+
+async def test_cluster(tmp_path: Path) -> None:
+    """Shipped, collected, trimmed, asked and checked in a Cluster like in one server."""
+    cluster, tasks, chain = Cluster(tmp_path / "cluster"), TaskSet(), _chain()
+    try:
+        url = (await asyncio.to_thread(cluster.start)).url
+        sink = RedisStreamSink(open_link(url, timeout=Millis(5000)), tasks)
+        for batch in _batches(chain, 9):
+            await sink.send(batch)
+        await tasks.close()
+        await sink.close()
+        assert await asyncio.to_thread(lambda: verify_stream(url, KEYS).is_intact)
+        link = open_stream(url)
+        settings = CollectingSettings(Millis(200), _NEVER, _AT_ONCE)
+        lake = Lake(tmp_path / "lake")
+        await Collecting(StreamConsumer(link, "parquet", "one"), lake, settings, clock.now).drain()
+        await link.close()
+    finally:
+        await asyncio.to_thread(cluster.close)
+    assert _stored(tmp_path / "lake") == sorted(records_of(chain.lines))
 
 
 # --- reading the stream ---

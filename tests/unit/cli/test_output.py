@@ -1,6 +1,7 @@
 """What commands print, on a terminal and elsewhere."""
 
 import io
+import json
 import sys
 from collections.abc import Callable
 from typing import TextIO
@@ -174,3 +175,22 @@ def test_progress_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     progress.advance(100_000)
     progress.end()
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("\x9b31m", id="control-sequence-of-one-character"),
+        pytest.param("a\u202eb", id="right-to-left"),
+        pytest.param("\U000e0001", id="tag-beyond-the-first-plane"),
+        pytest.param("Žluťoučký", id="letters"),
+    ],
+)
+def test_json_holds_nothing_that_a_terminal_obeys(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is written as JSON's escapes, so that whoever reads it as JSON gets what was there."""
+    show_json({"text": text})
+    show_json_line([text])
+    printed = capsys.readouterr().out
+    assert all(char.isprintable() or char == "\n" for char in printed)
+    first, line = printed.rsplit("\n", 2)[0:2]
+    assert (json.loads(first), json.loads(line)) == ({"text": text}, [text])

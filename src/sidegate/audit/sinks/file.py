@@ -5,7 +5,7 @@
     <folder>/<sidecar>/00000001.ndjson
 
 A batch is on the disk before it is acknowledged. One that comes again after a crash is recognised by the last line that
-was kept, so that nothing is there twice. Removing old files is up to the operator.
+was kept, so that nothing is there twice. Old files are removed by `sidegate audit prune`.
 """
 
 import asyncio

@@ -16,7 +16,6 @@ from typing import Final
 
 from sidegate.audit.ports import Batch, BehindError, Position
 from sidegate.core.model.errors import Dependency, DependencyError
-from sidegate.core.model.units import Millis
 from sidegate.redis_link.link import Link, make_script
 from sidegate.telemetry.tasks import TaskSet
 
@@ -28,8 +27,6 @@ SETTLE_S: Final = 600.0
 """Redis writes to its disk each second (``appendfsync everysec``), a replica follows within seconds, and a snapshot is
 made every some minutes: ten minutes cover the first two well, and mostly the third."""
 
-_WITHIN: Final = Millis(5000)
-"""No request waits for it, and a quarter of a megabyte may take longer than what requests wait for."""
 _DIGEST_CHARS: Final = 32
 _KNOWN: Final = re.compile(r"([0-9]{10}):([0-9]{16})(?: [0-9a-f]+)?")
 
@@ -53,7 +50,7 @@ class RedisStreamSink:
     """Adds batches to the stream.
 
     Args:
-        link: To the Redis; used by this sink alone.
+        link: To the Redis; used by this sink alone. Its deadline is that of a batch of a quarter of a megabyte.
         tasks: In which the link looks whether Redis is there.
     """
 
@@ -95,7 +92,6 @@ class RedisStreamSink:
                 batch.data,
             ),
             doing=doing,
-            within=_WITHIN,
         )
         if not isinstance(answer, bytes):
             raise DependencyError(Dependency.REDIS, doing)
