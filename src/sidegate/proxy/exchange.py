@@ -41,6 +41,7 @@ MAX_FETCHES: Final = 6
 """A request that is missing something again and again does not fit into memory together with the others."""
 
 _NANOS_PER_MILLI: Final = 1_000_000
+_MILLIS_PER_SECOND: Final = 1000
 
 
 class Exchange:
@@ -423,6 +424,10 @@ class Exchange:
         permit = permit_of(self._queries, self._decision, self._id.decode("ascii"))
         assert permit is not None  # noqa: S101 - recorded() asks for allows only
         identity = b"" if prepared is None else prepared.identity(self._revision)
+        unchecked = self._gateway.policies.unchecked_since(self._now)
+        if unchecked is not None:
+            # A warning for the upstream, whose answer goes to the client byte for byte (spec 5.4, 6.5).
+            identity += b"X-Sidegate-Policy-Age: %d\r\n" % ((self._now - unchecked) // _MILLIS_PER_SECOND)
         wire = b"".join((head.forward, origin.lines, identity, b"X-Sidegate-Decision: ", self._id, b"\r\n\r\n"))
         org = None if prepared is None else prepared.asks[0].target.org
         passage = Passage(self._gateway, self._client, org, self._began)

@@ -12,6 +12,7 @@ from tests.integration.redis.conftest import MakeRedis
 from tests.integration.redis.policies import Publishing
 from tests.integration.redis.servers import FaultProxy, RedisServer
 from tests.integration.sidecar import ACME, ROUTE_FILE, Sidecar
+from tests.integration.upstream import LoggingUpstream
 from tests.integration.waiting import eventually
 
 from sidegate.config.policy_file import read_policy
@@ -180,14 +181,20 @@ class TestAway:
         assert changes.count("redis_lost") in {1, 2}
         assert changes.count("redis_connected") == 2 + changes.count("redis_lost")
 
-    def test_longer_than_allowed(self, own_redis: RedisServer, follow: Follow) -> None:
-        """After the limit everything is refused, whatever is in memory."""
+    def test_longer_than_allowed(self, own_redis: RedisServer, follow: Follow, upstream: LoggingUpstream) -> None:
+        """The upstream is warned; after the limit what it is for is refused, whatever is in memory."""
         publish(own_redis.url)
         sidecar = follow(own_redis.url, max_staleness={"default": "20s", "write": "700ms"})
         assert put(sidecar) == (200, "")
         own_redis.freeze()
         eventually(lambda: put(sidecar) == (503, "policy_unavailable"), "writing is over")
-        assert sidecar.ask("GET", ROUTE_FILE, headers=credential(sidecar, "ana")).status == 200
+        assert b"X-Sidegate-Policy-Age: " not in upstream.seen
+
+        def warned() -> bool:
+            assert sidecar.ask("GET", ROUTE_FILE, headers=credential(sidecar, "ana")).status == 200
+            return b"X-Sidegate-Policy-Age: " in upstream.seen
+
+        eventually(warned, "the upstream is warned")
         own_redis.thaw()
         eventually(lambda: put(sidecar) == (200, ""), "writing is back", RECOVERY_S)
 
