@@ -247,3 +247,25 @@ def test_keys_by_the_command_line(redis: RedisServer, make_sharing: MakeSharing)
 
 def _key_is_refused(sidecar: Sidecar, key: str) -> bool:
     return refused(sidecar.ask("GET", ROUTE_FILE, who=key)) == "key_revoked"
+
+
+def test_others_do_not_wait(fault_proxy: FaultProxy, redis: RedisServer, make_sharing: MakeSharing) -> None:
+    """While a request waits for its session, others are served; on one connection answers keep their order; a client
+    that leaves meanwhile leaves one record and nothing else."""
+    behind = make_sharing(fault_proxy.url)
+    known, unknown = create(redis.url), create(redis.url)
+    assert refused(ask_with(behind, known)) is None
+    fault_proxy.cut()
+    waiting = f"GET {ROUTE_FILE} HTTP/1.1\r\nHost: a\r\nCookie: __session={unknown}\r\n\r\n".encode()
+    with behind.connect() as client, behind.connect() as leaving:
+        client.send(waiting + b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        leaving.send(waiting)
+        leaving.abort()
+        assert refused(ask_with(behind, known)) is None
+        answers = [client.read_response(), client.read_response()]
+    assert [refused(answer) for answer in answers] == ["policy_unavailable", None]
+    fault_proxy.heal()
+    eventually(lambda: refused(ask_with(behind, unknown)) is None, "the session is known")
+    ids = [record["id"] for record in behind.decisions()]
+    assert len(ids) == len(set(ids))
+    assert behind.metric("sidegate_requests_in_flight") == 0.0
