@@ -34,7 +34,8 @@ $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
-run: $(VENV)/.run ## Sidegate in front of the example DataStore on 127.0.0.1:8080; LISTEN=host:port for another
+run: $(VENV)/.run ## Sidegate in front of the example DataStore on 127.0.0.1:8080; LISTEN=host:port; REDIS=1 for shared state
+	@if [ -n "$${REDIS:-}" ]; then bash scripts/need-debian.sh test; fi
 	@$(BIN)/python scripts/demo.py
 
 test: $(VENV)/.dev ## all tests

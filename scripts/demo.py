@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +83,14 @@ class Place:
                     f" make run {self.variable}={other}"
                 ) from None
 
+    def is_taken(self) -> bool:
+        """Whether something answers here."""
+        try:
+            socket.create_connection((self.host, self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
 
 @dataclass(frozen=True)
 class Step:
@@ -143,6 +152,9 @@ class Demo:
         self.listen = Place.from_environment("LISTEN", "127.0.0.1:8080")
         self.admin = Place.from_environment("ADMIN", "127.0.0.1:9090")
         self.datastore = Place.from_environment("DATASTORE", "127.0.0.1:9000")
+        # REDIS=1 puts policy, sessions and revocations into a Redis of the demo's own.
+        wanted = os.environ.get("REDIS", "")
+        self.redis = Place.from_environment("REDIS_LISTEN", "127.0.0.1:6390") if wanted not in {"", "0"} else None
         self.config = folder / "sidegate.yaml"
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -175,7 +187,9 @@ class Demo:
     def _settings(self) -> str:
         """Return the commented configuration with the demo's places in it."""
         text = (ROOT / "config" / "sidegate.yaml").read_text()
+        source = f"redis://{self.redis}" if self.redis is not None else "dir:policy/"
         for pattern, line in (
+            (r"^policy: .*$", f'policy: {{source: "{source}"}}'),
             (r"^listen: .*$", f"listen: {self.listen}"),
             (r"^admin: .*$", f"admin: {self.admin}"),
             (r"^  url: .*$", f"  url: http://{self.datastore}"),
@@ -226,24 +240,57 @@ class Demo:
 
     def start(self) -> None:
         """Start the DataStore and Sidegate and wait until both answer."""
-        for place in (self.listen, self.admin, self.datastore):
-            place.require_free()
+        for place in (self.listen, self.admin, self.datastore, self.redis):
+            if place is not None:
+                place.require_free()
+        if self.redis is not None:
+            self._start_redis(self.redis)
         root = str(self.folder / "datastore")
         self._spawn("datastore", "-m", "examples.datastore", "--listen", str(self.datastore), "--root", root, "--seed")
         self._spawn("sidegate", "-m", "sidegate", "run", "--config", str(self.config))
+        self._wait_for(lambda: _answers(f"http://{self.datastore}/healthz") and _answers(f"http://{self.admin}/readyz"))
+
+    def _start_redis(self, place: Place) -> None:
+        """Start a Redis that keeps what it is told, and publish the policy there."""
+        server = shutil.which("redis-server", path=f"{os.environ.get('PATH', '')}:/usr/bin:/usr/sbin")
+        if server is None:
+            raise DemoError("there is no redis-server; install it: apt-get install redis-server")
+        data = self.folder / "redis"
+        data.mkdir(exist_ok=True)
+        options = (
+            "--bind",
+            place.host,
+            "--port",
+            str(place.port),
+            "--dir",
+            str(data),
+            "--appendonly",
+            "yes",
+            "--save",
+            "",
+        )
+        self._spawn("redis", *options, program=server)
+        self._wait_for(place.is_taken)
+        arguments = ["policy", "publish", str(self.folder / "policy"), "--redis", f"redis://{place}"]
+        command = [sys.executable, "-m", "sidegate", *arguments]
+        done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            raise DemoError(f"the policy could not be published: {done.stderr}")
+
+    def _wait_for(self, is_ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_S
-        while not (_answers(f"http://{self.datastore}/healthz") and _answers(f"http://{self.admin}/readyz")):
+        while not is_ready():
             self.require_running()
             if time.monotonic() > deadline:
                 raise DemoError(f"not ready within {READY_S:.0f} s; see {self.folder}/*.log")
             time.sleep(0.05)
 
-    def _spawn(self, name: str, *arguments: str) -> None:
+    def _spawn(self, name: str, *arguments: str, program: str = sys.executable) -> None:
         environment = {key: text for key, text in os.environ.items() if not key.startswith("SIDEGATE_")}
         with (self.folder / f"{name}.log").open("wb") as log:
             # In sessions of their own: Ctrl-C is for this program, which then ends them in order.
             self._children[name] = subprocess.Popen(
-                [sys.executable, *arguments],
+                [program, *arguments],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -275,7 +322,7 @@ class Demo:
 
     def stop(self) -> None:
         """End both, Sidegate first: its requests in flight still need the DataStore."""
-        for name in ("sidegate", "datastore"):
+        for name in ("sidegate", "datastore", "redis"):
             child = self._children.get(name)
             if child is None or child.poll() is not None:
                 continue
@@ -295,8 +342,17 @@ class Demo:
         print("In another terminal, in this folder:\n")
         print(f"  . {folder}/env\n")
         for step in STEPS:
-            print(f"  # {step.title}\n  {step.command}\n")
-        print(f"Edit {folder}/policy/acme.yaml (give vera the role Designer) and ask again: it counts within a second.")
+            # Records name entries; where they are written is known to the files that were published.
+            command = (
+                step.command if self.redis is None else step.command.replace(" why ", " why --policy $DEMO/policy ")
+            )
+            print(f"  # {step.title}\n  {command}\n")
+        edit = f"Edit {folder}/policy/acme.yaml (give vera the role Designer)"
+        if self.redis is None:
+            print(f"{edit} and ask again: it counts within a second.")
+        else:
+            print(f"The policy is in Redis at {self.redis}. {edit}, publish it, and ask again: it counts at once.\n")
+            print("  $SIDEGATE policy publish $DEMO/policy -c $CONFIG\n")
         print("Decisions appear below. Ctrl-C ends both services.\n", flush=True)
 
 
