@@ -132,9 +132,7 @@ def problem_response(
         "type": TYPE_BASE + reason,
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": "There is nothing here."
-        if hidden
-        else detail or detail_of(decision.reason),
+        "detail": "There is nothing here." if hidden else detail or detail_of(decision.reason),
         "decision_id": decision_id,
         "reason": reason,
         "remedy": (Remedy.NONE if hidden else decision.remedy).value,
