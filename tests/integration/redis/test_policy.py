@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.integration.redis.conftest import MakeRedis
 from tests.integration.redis.policies import DELETE, Following, Publishing, acme
-from tests.integration.redis.servers import Cluster, RedisServer
+from tests.integration.redis.servers import Cluster, FaultProxy, RedisServer, SentinelSet
 
 from sidegate.core.model.authority import Authority
 from sidegate.core.model.target import parse_scope
@@ -16,6 +17,7 @@ from sidegate.distribution.ports import Fetched, Want
 from sidegate.distribution.redis_publish import Publisher
 from sidegate.distribution.redis_source import SourceLimits
 from sidegate.distribution.staleness import Staleness
+from sidegate.redis_link.errors import RedisRefusedError
 from sidegate.redis_link.link import Link
 from sidegate.telemetry.clock import SystemClock
 
@@ -334,3 +336,90 @@ class TestStaleness:
             own_redis.thaw()
             await one.becomes("granted")
             assert await one.reason("user:u1") == "granted"
+
+
+class TestServers:
+    """What happens among the servers is no sidecar's undoing."""
+
+    async def test_out_of_memory(self, make_redis: MakeRedis) -> None:
+        """A full Redis refuses a publish whole, and goes on answering sidecars."""
+        server = make_redis("--maxmemory-policy", "noeviction")
+        async with Publishing(server.url) as publisher, Following(server.url) as one:
+            before = (await publisher.publish(acme())).revision
+            server.command("CONFIG", "SET", "maxmemory", "1mb")
+            with pytest.raises(RedisRefusedError, match="memory"):
+                await publisher.publish(acme(denied=True))
+            assert await publisher.revision_of("acme") == before
+            assert await one.reason() == "granted"
+            server.command("CONFIG", "SET", "maxmemory", "0")
+            await publisher.publish(acme(denied=True))
+            await one.becomes("denied_by_rule")
+
+    async def test_slot_on_its_way(self, cluster: Cluster) -> None:
+        """While the keys of an organization are on two nodes known accounts are decided, and then all again."""
+        async with Publishing(cluster.url) as publisher, Following(cluster.url) as one:
+            await publisher.publish(acme())
+            assert await one.reason() == "granted"
+            slot = int(cluster.nodes[0].command("CLUSTER", "KEYSLOT", "sidegate:{acme}:header")[1:])
+            old = cluster.node_of(slot)
+            new = next(node for node in cluster.nodes if node is not old)
+            new.command("CLUSTER", "SETSLOT", str(slot), "IMPORTING", cluster.id_of(old))
+            old.command("CLUSTER", "SETSLOT", str(slot), "MIGRATING", cluster.id_of(new))
+            names = [f"sidegate:{{acme}}:{name}" for name in ("revision", "header", "digests", "subjects", "log")]
+            for name in names:
+                assert await one.reason() == "granted"
+                assert await one.reason("user:u1") in {"unavailable", "granted"}
+                old.command("MIGRATE", "127.0.0.1", str(new.port), name, "0", "1000")
+            for node in (new, old, *cluster.nodes):
+                node.command("CLUSTER", "SETSLOT", str(slot), "NODE", cluster.id_of(new))
+            await one.becomes("granted", "user:u1")
+            await publisher.publish(acme(denied=True))
+            await one.becomes("denied_by_rule")
+
+    @pytest.mark.slow
+    async def test_failover(self, sentinel_set: SentinelSet) -> None:
+        """What the new master has is followed; nothing goes back."""
+        async with Publishing(sentinel_set.url) as publisher, Following(sentinel_set.url) as one:
+            await publisher.publish(acme())
+            assert await one.reason() == "granted"
+            sentinel_set.master.kill()
+            await one.until(lambda: not one.link.up, "the loss is seen")
+            assert await one.reason() == "granted"
+            assert await one.reason("user:u1") == Fetched.UNAVAILABLE
+            await one.until(lambda: one.link.up, "the new master is found", within_s=20)
+            await one.becomes("granted", "user:u1")
+            await publisher.publish(acme(denied=True))
+            await one.becomes("denied_by_rule")
+
+
+class TestStorm:
+    """Whatever comes between, what is decided is what some publish said, and in the end what the last one said."""
+
+    async def test_publishes_under_faults(self, own_redis: RedisServer) -> None:
+        """Cut off and healed again and again while permissions come and go: never back to an earlier revision."""
+        proxy = FaultProxy(own_redis.port)
+        try:
+            async with Publishing(own_redis.url) as publisher, Following(proxy.url) as one:
+                said: dict[int, str] = {}
+                seen = 0
+                for turn in range(24):
+                    denied = turn % 2 == 0
+                    published = await publisher.publish(acme(denied=denied))
+                    said[published.revision] = "denied_by_rule" if denied else "granted"
+                    if turn % 6 == 2:
+                        proxy.sever()
+                    if turn % 6 == 5:
+                        proxy.heal()
+                    for _ in range(3):
+                        reason = await one.reason()
+                        loaded = one.policies.current.organizations.get("acme")
+                        if reason in {"granted", "denied_by_rule"}:
+                            assert loaded is not None
+                            assert reason == said[loaded.revision]
+                            assert loaded.revision >= seen
+                            seen = loaded.revision
+                        await asyncio.sleep(0)
+                proxy.heal()
+                await one.becomes(said[max(said)], within_s=5)
+        finally:
+            proxy.close()
