@@ -33,6 +33,19 @@ def row_of(members: Mapping[str, Any]) -> list[str]:
     actor = members.get("actor") or {}
     account = _text(actor.get("account"))
     chain = actor.get("chain") or []
+    if members.get("record") == "anomaly":
+        what, where = f"unusual {members.get('kind')}", f"from {_text(members.get('source'))}"
+        org, decision = _text(members.get("org")), _text(members.get("decision_id"))
+        return [
+            _text(members.get("time")),
+            "-",
+            what,
+            " > ".join([account, *map(str, chain)]),
+            "-",
+            where,
+            org,
+            decision,
+        ]
     target = members.get("target")
     asked = _text(target) if target is not None else f"{_text(members.get('method'))} {_text(members.get('path'))}"
     return [

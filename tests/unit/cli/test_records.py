@@ -93,3 +93,17 @@ def test_divergences() -> None:
     ]
     assert (groups[0].key.enforced, groups[0].key.candidate) == ("deny no_grant", "allow granted")
     assert groups[0].example_target == "p1@main:b"
+
+
+def test_anomaly_is_shown_with_who_and_where() -> None:
+    """And with the decision that showed it."""
+    members = {
+        "record": "anomaly",
+        "time": "t",
+        "org": "acme",
+        "actor": {"account": "service:ci", "chain": []},
+        "kind": "network",
+        "source": "10.0.0.1",
+        "decision_id": "d",
+    }
+    assert row_of(members) == ["t", "-", "unusual network", "service:ci", "-", "from 10.0.0.1", "acme", "d"]

@@ -54,6 +54,7 @@ _UntilFilter = Annotated[str | None, typer.Option("--until", metavar="TIME", hel
 _IdFilter = Annotated[str | None, typer.Option("--id", metavar="ID", help="Decision id.")]
 _DivergentFilter = Annotated[bool, typer.Option("--divergent", help="Only where the candidate differs.")]
 _KindFilter = Annotated[bool, typer.Option("--completions", help="Completion records too.")]
+_AnomalyFilter = Annotated[bool, typer.Option("--anomalies", help="Anomalies of machine identities too.")]
 
 
 def _filter_of(  # one parameter per filter
@@ -69,9 +70,14 @@ def _filter_of(  # one parameter per filter
     decision_id: str | None = None,
     divergent: bool = False,
     completions: bool = False,
+    anomalies: bool = False,
 ) -> RecordFilter:
     now = clock.now()
-    kinds = {RecordKind.DECISION, RecordKind.COMPLETION} if completions else {RecordKind.DECISION}
+    kinds = {RecordKind.DECISION}
+    if completions:
+        kinds.add(RecordKind.COMPLETION)
+    if anomalies:
+        kinds.add(RecordKind.ANOMALY)
     return RecordFilter(
         id=decision_id,
         org=org,
@@ -119,6 +125,7 @@ def query_command(
     decision_id: _IdFilter = None,
     divergent: _DivergentFilter = False,
     completions: _KindFilter = False,
+    anomalies: _AnomalyFilter = False,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, the newest.")] = 1000,
     config: ConfigOption = None,
     output: OutputOption = Format.TABLE,
@@ -139,6 +146,7 @@ def query_command(
         decision_id=decision_id,
         divergent=divergent,
         completions=completions,
+        anomalies=anomalies,
     )
     reader = open_reader(find_trail(trail, config))
     entries = list(select_entries(reader, wanted, limit=limit + 1, newest_first=True))
@@ -182,7 +190,7 @@ def tail_command(
     With `-o json` each record is one line: a stream has no end that would close a list.
     """
     source = find_trail(trail, config)
-    wanted = _filter_of(org=org, actor=actor, outcome=outcome, divergent=divergent, completions=True)
+    wanted = _filter_of(org=org, actor=actor, outcome=outcome, divergent=divergent, completions=True, anomalies=True)
     # Opened first: what is added while the old ones are read is then shown, not lost.
     follower = open_follower(source) if follow else None
     reader = open_reader(source)
@@ -250,6 +258,7 @@ def export_command(
     until: _UntilFilter = None,
     divergent: _DivergentFilter = False,
     completions: _KindFilter = False,
+    anomalies: _AnomalyFilter = False,
     config: ConfigOption = None,
 ) -> int:
     """Write records, oldest first: as they were spooled, as a table, or as OCSF events.
@@ -269,6 +278,7 @@ def export_command(
         until=until,
         divergent=divergent,
         completions=completions,
+        anomalies=anomalies,
     )
     reader = open_reader(find_trail(trail, config))
     entries = select_entries(reader, wanted)

@@ -72,7 +72,8 @@ def flatten(members: Members) -> dict[str, Any]:
     for name in LIST_COLUMNS:
         if row[name] is not None and not _is_texts(row[name]):
             raise IntegrityError(f"`{name}` of a record is no list of texts")
-    if row["record"] not in {RecordKind.DECISION, RecordKind.COMPLETION}:
+    # Kinds that come later are records like these; what says that it is a checkpoint and cannot be read as one is none.
+    if row["record"] in {None, RecordKind.CHECKPOINT}:
         raise IntegrityError(f"a line is no record but {row['record']!r}")
     if row["id"] is None or _ID.fullmatch(row["id"]) is None:
         raise IntegrityError("the id of a record is no UUID")

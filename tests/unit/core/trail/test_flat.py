@@ -44,6 +44,12 @@ def test_record_becomes_a_row() -> None:
     }
 
 
+@pytest.mark.parametrize("kind", ["completion", "anomaly", "of-tomorrow"])
+def test_every_kind_of_record_is_kept(kind: str) -> None:
+    """A chain without them would have holes."""
+    assert flatten({**_RECORD, "record": kind})["record"] == kind
+
+
 @pytest.mark.parametrize(
     ("member", "held", "what"),
     [

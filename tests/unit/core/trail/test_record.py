@@ -18,6 +18,7 @@ from sidegate.core.trail.record import (
     NO_ACTOR,
     Actor,
     ActorType,
+    AnomalyRecord,
     CompletionRecord,
     CredentialReference,
     DecisionRecord,
@@ -26,6 +27,7 @@ from sidegate.core.trail.record import (
     actor_fragment,
     actor_of,
     decision_fragment,
+    encode_anomaly,
     encode_completion,
     encode_decision,
     encode_decision_record,
@@ -193,3 +195,39 @@ def test_credential_is_named_never_shown() -> None:
         actor_fragment(credential)
         == b'"actor":{"account":"service:ci","type":"service","chain":[]},"credential":{"kind":"api_key","id":"4fQz"}'
     )
+
+
+def test_anomaly_names_who_and_what() -> None:
+    """And the decision that showed it."""
+    credential = VerifiedCredential(CredentialKind.API_KEY, "4fQz", "service:ci", "acme", surface="web")
+    record = AnomalyRecord("i", UnixMillis(0), "d", credential, "rate", None)
+    assert orjson.loads(encode_anomaly(record) + b"}") == {
+        "v": 1,
+        "record": "anomaly",
+        "id": "i",
+        "time": "1970-01-01T00:00:00.000Z",
+        "decision_id": "d",
+        "org": "acme",
+        "actor": {"account": "service:ci", "type": "service", "chain": []},
+        "credential": {"kind": "api_key", "id": "4fQz"},
+        "kind": "rate",
+        "source": None,
+    }
+
+
+def test_anomaly() -> None:
+    """An anomaly names the credential and the decision that showed it; a name cannot break out of the line."""
+    credential = VerifiedCredential(CredentialKind.API_KEY, "k1", "service:ci", 'ac"me')
+    record = AnomalyRecord("a-1", UnixMillis(0), "d-1", credential, "network", "192.0.2.7")
+    assert orjson.loads(encode_anomaly(record) + b"}") == {
+        "v": 1,
+        "record": "anomaly",
+        "id": "a-1",
+        "time": "1970-01-01T00:00:00.000Z",
+        "decision_id": "d-1",
+        "org": 'ac"me',
+        "actor": {"account": "service:ci", "type": "service", "chain": []},
+        "credential": {"kind": "api_key", "id": "k1"},
+        "kind": "network",
+        "source": "192.0.2.7",
+    }

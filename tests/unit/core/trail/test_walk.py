@@ -477,3 +477,23 @@ def test_late_record_after_too_many_findings(make_chain: ChainMaker, walk: Walke
     report = walk([*lines[:2], *[lines[1]] * 1000, lines[3], lines[2], lines[4]])
     assert {finding.kind for finding in report.findings} == {FindingKind.INSERTED}
     assert report.findings_left_out == 2
+
+
+def test_what_has_to_be_there_may_be_said(make_chain: ChainMaker, keys: dict[str, Ed25519PublicKey]) -> None:
+    """Where records are kept apart from the spool, what its newest checkpoint says of it does not count."""
+    lines = [line for line in make_chain(5) if (tail := read_tail(line)) is not None and tail.seq > 3]
+    for base, expected in ((1, 1), (4, 0), (9, 0)):
+        chain = ChainWalk("host-w0", keys, base)
+        for number, line in enumerate(lines, 1):
+            chain.feed(line, Place("f", number))
+        missing = [finding for finding in chain.finish().findings if finding.kind is FindingKind.REMOVED]
+        assert len(missing) == expected
+
+
+def test_finding_that_the_line_does_not_show_is_taken() -> None:
+    """Whoever feeds the lines may know more about them."""
+    chain = ChainWalk("host-w0", None)
+    chain.note_change(7, Place("f", 1), "the columns say something else")
+    assert [(finding.kind, finding.first_seq, finding.last_seq) for finding in chain.finish().findings] == [
+        (FindingKind.CHANGED, 7, 7)
+    ]
