@@ -33,7 +33,9 @@ from sidegate.telemetry.metrics import (
     CREDENTIAL_CELL,
     CREDENTIAL_REASON_PLACE,
     IN_FLIGHT,
+    NO_STATUS,
     REASON_CELL,
+    REQUEST_CELL,
     Metrics,
 )
 
@@ -197,9 +199,9 @@ class Gateway:
             self.metrics.count_credential(PresentedKind.SESSION, verified)
 
     def count_end(self, kind: RequestKind, status: int | None) -> None:
-        """Count a request that is over."""
+        """Count a request that is over; *status* is 100 to 599, our own or checked where the upstream's was read."""
         self.cells[IN_FLIGHT] -= 1
-        self.metrics.count_request(kind, status)
+        self.cells[REQUEST_CELL[kind] + (NO_STATUS if status is None else status)] += 1
 
     def revision_of(self, snapshot: Snapshot, org: str) -> int:
         """Return the revision that decides for *org*."""

@@ -373,6 +373,8 @@ class Relay:
             if rest:
                 raise WireError(502, Reason.UPSTREAM_INVALID, "the upstream sent bytes after its response")
             payload, done = b"", True
+        elif head.framing is Framing.LENGTH and len(rest) == head.length:
+            payload, done = rest, True  # most are small and come whole
         else:
             self._reader = reader = _reader_of(head)
             payload, rest = reader.feed(rest)

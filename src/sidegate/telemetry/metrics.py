@@ -101,6 +101,9 @@ REQUEST_CELL: Final[dict[RequestKind, int]] = {
 }
 """``cells[REQUEST_CELL[kind] + status] += 1`` for a status from 100 to 599 that was checked before."""
 
+NO_STATUS: Final = catalogue.FIRST_CODE - 1
+"""In the place of a status: there was no answer."""
+
 UPSTREAM_FAILURE_CELL: Final[dict[UpstreamFailure, int]] = {
     cause: place_of(catalogue.UPSTREAM_FAILURES) + place for place, cause in enumerate(UpstreamFailure)
 }
@@ -197,7 +200,7 @@ class Metrics:
     def count_request(self, kind: RequestKind, status: int | None) -> None:
         """Count one finished request. A *status* that is no status counts as none: never raises on the data path."""
         known = status is not None and catalogue.FIRST_CODE <= status < catalogue.CODES_END
-        self.cells[REQUEST_CELL[kind] + (status if known and status is not None else catalogue.FIRST_CODE - 1)] += 1
+        self.cells[REQUEST_CELL[kind] + (status if known and status is not None else NO_STATUS)] += 1
 
     def count_upstream_failure(self, cause: UpstreamFailure) -> None:
         """Count one request that failed at the upstream."""
