@@ -132,7 +132,7 @@ async def test_frame_that_does_not_end(rig: Rig, session: Callable[..., bytes], 
     client, upstream = await open_socket(rig, session(sid="s1"), begun)
     revoke(rig, RevokedKind.SESSION, "s1")
     await rig.settle()
-    await rig.wait(0.5)
+    await rig.wait(1)
     assert (client.aborted, upstream.aborted) == (True, True)
     assert client.sent == b""
     assert endings(rig) == [("access_ended", "session_revoked")]

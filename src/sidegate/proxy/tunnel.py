@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 OnEnd = Callable[[Ending, Reason | None], None]
 """Told once how a tunnel ended."""
 
+FRAME_S: Final = 3 * TICK_S
+"""How long the rest of a frame that has begun may take once the tunnel is being ended; with what it takes to notice a
+revocation this stays below the second of spec 2.7."""
+
 PARTING_S: Final = 1.0
 """How long a client may take to read the close frame and to end its side."""
 
@@ -163,7 +167,7 @@ class Tunnel:
         elif self._frames.is_lost:
             self._break()
         else:
-            self._client.deadline = self._gateway.deadlines.now + TICK_S
+            self._client.deadline = self._gateway.deadlines.now + FRAME_S
             self._client.resume()
 
     def going_away(self) -> None:
