@@ -1,4 +1,4 @@
-"""Runs what `sidegate audit sink` starts; needs the extras ``redis`` and ``duckdb``."""
+"""Runs what `sidegate audit sink` starts; needs the extra ``duckdb``."""
 
 import asyncio
 import signal

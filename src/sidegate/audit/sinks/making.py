@@ -1,4 +1,4 @@
-"""Makes the configured sinks. The clients of some are extras: imported only where they are asked for."""
+"""Makes the configured sinks. The client of one is an extra: imported only where it is asked for."""
 
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -7,13 +7,15 @@ from typing import Final
 from sidegate.audit.ports import Sink
 from sidegate.audit.sinks.file import FileSink
 from sidegate.audit.sinks.http import HttpSink
+from sidegate.audit.sinks.redis import RedisStreamSink
 from sidegate.config.settings_model import Sink as SinkSettings
 from sidegate.core.model.errors import ConfigError, InvariantError, Problem
 from sidegate.core.model.units import Millis
+from sidegate.redis_link.link import open_link
 from sidegate.telemetry.tasks import TaskSet
 
-_PACKAGES: Final = {"redis": "redis", "nats": "nats"}
-"""What a kind of sink needs; the extra has the kind's name."""
+_EXTRAS: Final = frozenset({"nats"})
+"""Kinds of sinks whose client is an extra, of the kind's name; the package too."""
 
 
 _REDIS_WITHIN: Final = Millis(5000)
@@ -27,7 +29,7 @@ def check_sinks(sinks: Iterable[SinkSettings]) -> None:
         ConfigError: An extra is not installed, or a file cannot be used.
     """
     for sink in sinks:
-        for kind in sink.model_fields_set & _PACKAGES.keys():
+        for kind in sink.model_fields_set & _EXTRAS:
             require_extra(kind, "audit.sinks")
         if sink.http is not None:
             HttpSink(sink.http.url.url, sink.http.ca, sink.http.token_file)
@@ -39,7 +41,7 @@ def require_extra(extra: str, asked_by: str) -> None:
     Raises:
         ConfigError: It is not.
     """
-    if find_spec(_PACKAGES.get(extra, extra)) is None:
+    if find_spec(extra) is None:
         what = f"needs the extra `{extra}`, which is not installed"
         raise ConfigError((Problem(None, asked_by, what, f"install `sidegate[{extra}]`"),))
 
@@ -56,9 +58,6 @@ def make_sink(sink: SinkSettings, tasks: TaskSet) -> Sink:
     if sink.http is not None:
         return HttpSink(sink.http.url.url, sink.http.ca, sink.http.token_file)
     if sink.redis is not None:
-        from sidegate.audit.sinks.redis import RedisStreamSink  # noqa: PLC0415  an extra
-        from sidegate.redis_link.link import open_link  # noqa: PLC0415
-
         return RedisStreamSink(open_link(sink.redis.url, timeout=_REDIS_WITHIN), tasks)
     if sink.nats is not None:
         from sidegate.audit.sinks.nats import NatsSink  # noqa: PLC0415  an extra

@@ -59,9 +59,8 @@ def sink_command(
     Runs until it is stopped. Several with the same FOLDER and group share the work; what one that died had taken, the
     others take over. The stream is trimmed of what every group has stored.
     """
-    require_extra("redis", "audit sink")
     require_extra("duckdb", "audit sink")
-    from sidegate.cli.collecting import CollectingSettings, collect  # noqa: PLC0415  needs the extras
+    from sidegate.cli.collecting import CollectingSettings, collect  # noqa: PLC0415  needs the extra
 
     settings = CollectingSettings(
         read_value("--flush", flush, parse_duration),
