@@ -43,6 +43,10 @@ REMEMBERED_RESPONSES: Final = 512
 REMEMBERED_QUESTIONS: Final = 2048
 REMEMBERED_CREDENTIALS: Final = 2048
 
+NO_RECORD: Final = b"00000000-0000-0000-0000-000000000000"
+"""Stands for the id of a decision where there is none: a connection beyond the limit is refused before any request is
+read (the nil UUID, RFC 9562 section 5.9)."""
+
 _VERIFIED_CELL: Final = {
     CredentialKind.SESSION: CREDENTIAL_CELL[PresentedKind.SESSION],
     CredentialKind.API_KEY: CREDENTIAL_CELL[PresentedKind.API_KEY],
@@ -122,7 +126,7 @@ class Gateway:
         # By the identity of both: what is remembered keeps the credential alive, so its id cannot be another's.
         self._prepared: Memo[tuple[LineReading, int], Prepared] = Memo(REMEMBERED_QUESTIONS)
         self.connections: set[ClientConnection] = set()
-        self.overloaded_answer = refusals.write(Reason.OVERLOADED, b"", close=True, head_only=False).wire
+        self.overloaded_answer = refusals.write(Reason.OVERLOADED, NO_RECORD, close=True, head_only=False).wire
 
     def accept(self) -> ClientConnection:
         """Make the protocol of a new connection."""
