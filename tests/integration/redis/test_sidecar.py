@@ -65,7 +65,8 @@ def follow(make_sidecar: MakeSidecar) -> Callable[..., Sidecar]:
     """Return a maker of running sidecars that follow the Redis at an address."""
 
     def make(url: str, *, workers: int = 1, **policy: Any) -> Sidecar:
-        settings = {"policy": {"source": url, **policy}, "workers": workers}
+        # The default patience of 250 ms is for services: a test machine may be busy for longer.
+        settings = {"policy": {"source": url, "timeout_ms": 2000, **policy}, "workers": workers}
         return make_sidecar(settings=settings, policies={}).start(workers)
 
     return make
