@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 import pytest
 from tests.exchange.rig import bytewise
-from tests.wire.attacks import ALLOW, ATTACKS, PATH, Attack
+from tests.wire.attack import ALLOW, PATH, Attack
+from tests.wire.attacks import ATTACKS
 from tests.wire.bench import Bench, Play
 from tests.wire.invariants import check, digest
 from tests.wire.kinds import Kind

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from scripts.issuer import Issuer
 from tests.integration.sidecar import Sidecar
-from tests.wire.attacks import ALLOW, ATTACKS
+from tests.wire.attack import ALLOW
+from tests.wire.attacks import ATTACKS
 from tests.wire.real.comparing import Sent, compare, play
 from tests.wire.real.journal import read_journal
 from tests.wire.real.naive import NaiveGateway

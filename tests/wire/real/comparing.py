@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tests.integration.sidecar import Json
-from tests.wire.attacks import Attack
+from tests.wire.attack import Attack
 from tests.wire.real.journal import Entry
 from tests.wire.strict import IncompleteError, Message, UnreadableError, canonical_path, read_requests, read_response
 

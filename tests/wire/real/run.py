@@ -11,7 +11,8 @@ from pathlib import Path
 
 from scripts.issuer import Issuer
 from tests.integration.sidecar import ISSUER, Sidecar
-from tests.wire.attacks import ALLOW, ATTACKS, Attack
+from tests.wire.attack import ALLOW, Attack
+from tests.wire.attacks import ATTACKS
 from tests.wire.grammar import ANA, VERA, Grammar
 from tests.wire.kinds import Kind
 from tests.wire.real.comparing import Sent, compare, play

@@ -1,0 +1,10 @@
+"""The table of attacks in docs/security/wire.md is the one that is tested."""
+
+from pathlib import Path
+
+from tests.wire.documenting import PAGE, table
+
+
+def test_page_says_what_is_tested() -> None:
+    """The page is written by ``python -m tests.wire.documenting``; nobody edits its table by hand."""
+    assert table() in Path(PAGE).read_text()
