@@ -1,6 +1,6 @@
 """Where sessions, revocations and used-up keys are: on this machine, or in the Redis that sidecars share."""
 
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sidegate.app.blueprint import state_folder
 from sidegate.config.settings import Settings
@@ -9,14 +9,12 @@ from sidegate.core.model.units import Millis
 from sidegate.credentials.follower import StateFollower
 from sidegate.credentials.journal import DEFAULT_PATIENCE, JournalLog
 from sidegate.credentials.ports import Registry, SharedState
-from sidegate.credentials.redis_state import RedisState
-from sidegate.credentials.redis_store import RedisStore
-from sidegate.credentials.registry import RedisRegistry
 from sidegate.credentials.state import FollowedState
-from sidegate.credentials.verifier import DEFAULT_PATIENCE as PATIENCE
-from sidegate.redis_link.link import Link, open_link
 from sidegate.telemetry.clock import Clock
 from sidegate.telemetry.tasks import TaskSet
+
+if TYPE_CHECKING:
+    from sidegate.redis_link.link import Link
 
 __all__ = ["OpenedState", "open_registry", "open_state"]
 
@@ -33,7 +31,7 @@ class OpenedState(Protocol):
     """
 
     state: SharedState
-    link: Link | None
+    link: "Link | None"
 
     async def start(self) -> None:
         """Read what there is and follow it."""
@@ -50,7 +48,12 @@ def open_state(settings: Settings, clock: Clock) -> OpenedState:
         DependencyError: It cannot be opened. A Redis that is away is no error: it may come back.
     """
     source = shared_redis(settings)
-    return _Embedded(settings, clock) if source is None else _InRedis(source.url, settings, clock)
+    if source is None:
+        return _Embedded(settings, clock)
+    # Only here: the client library is a sixth of the memory of a process that has no use for it.
+    from sidegate.app.state_in_redis import StateInRedis  # noqa: PLC0415
+
+    return StateInRedis(source.url, settings, clock)
 
 
 def open_registry(settings: Settings) -> Registry:
@@ -63,6 +66,8 @@ def open_registry(settings: Settings) -> Registry:
     source = shared_redis(settings)
     if source is None:
         return FollowedState(JournalLog(state_folder(settings), ADMIN_PATIENCE))
+    from sidegate.credentials.registry import RedisRegistry  # noqa: PLC0415  (as above)
+
     return RedisRegistry(source.url)
 
 
@@ -82,30 +87,3 @@ class _Embedded:
     async def close(self) -> None:
         await self._tasks.close()
         self._followed.close()
-
-
-class _InRedis:
-    def __init__(self, url: str, settings: Settings, clock: Clock) -> None:
-        self._tasks = TaskSet()
-        self._link = open_link(url, timeout=PATIENCE)
-        self._shared = RedisState(
-            RedisStore(self._link),
-            clock,
-            self._tasks,
-            patience=PATIENCE,
-            max_staleness=settings.sessions.max_staleness_ms,
-        )
-        self.state: SharedState = self._shared
-        self.link: Link | None = self._link
-
-    async def start(self) -> None:
-        await self._link.look()
-        self._link.start(self._tasks)
-        await self._shared.connect()
-        self._tasks.spawn(self._shared.run(), "follow_state")
-        self._tasks.spawn(self._shared.watch(), "watch_state")
-
-    async def close(self) -> None:
-        await self._tasks.close()
-        await self._shared.flush()
-        await self._link.close()

@@ -1,4 +1,4 @@
-"""Makes the configured sinks. The client of one is an extra: imported only where it is asked for."""
+"""Makes the configured sinks. Clients are imported only where they are asked for: one is an extra, all take memory."""
 
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -7,11 +7,9 @@ from typing import Final
 from sidegate.audit.ports import Sink
 from sidegate.audit.sinks.file import FileSink
 from sidegate.audit.sinks.http import HttpSink
-from sidegate.audit.sinks.redis import RedisStreamSink
 from sidegate.config.settings_model import Sink as SinkSettings
 from sidegate.core.model.errors import ConfigError, InvariantError, Problem
 from sidegate.core.model.units import Millis
-from sidegate.redis_link.link import open_link
 from sidegate.telemetry.tasks import TaskSet
 
 _EXTRAS: Final = frozenset({"nats"})
@@ -58,6 +56,9 @@ def make_sink(sink: SinkSettings, tasks: TaskSet) -> Sink:
     if sink.http is not None:
         return HttpSink(sink.http.url.url, sink.http.ca, sink.http.token_file)
     if sink.redis is not None:
+        from sidegate.audit.sinks.redis import RedisStreamSink  # noqa: PLC0415  see above
+        from sidegate.redis_link.link import open_link  # noqa: PLC0415  as above
+
         return RedisStreamSink(open_link(sink.redis.url, timeout=_REDIS_WITHIN), tasks)
     if sink.nats is not None:
         from sidegate.audit.sinks.nats import NatsSink  # noqa: PLC0415  an extra

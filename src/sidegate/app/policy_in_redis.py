@@ -1,0 +1,93 @@
+"""A policy that is in Redis (spec 5.1, 5.2)."""
+
+import asyncio
+from typing import Final
+
+from sidegate.config.places import RedisSource
+from sidegate.config.settings import Settings
+from sidegate.core.model.authority import Authority
+from sidegate.core.model.errors import ConfigError, DependencyError, Problem
+from sidegate.distribution.ports import PolicySource
+from sidegate.distribution.redis_follower import ChangeFollower
+from sidegate.distribution.redis_source import RedisPolicies, SourceLimits
+from sidegate.distribution.redis_trust import load_trusted_key, read_password
+from sidegate.distribution.staleness import Staleness
+from sidegate.redis_link.link import Link, open_link
+from sidegate.telemetry.clock import SystemClock
+from sidegate.telemetry.log import get_log
+from sidegate.telemetry.tasks import TaskSet
+
+_log: Final = get_log("app")
+
+_PRELOAD_PAUSE_S: Final = 1.0
+
+
+class PolicyInRedis:
+    """See :class:`sidegate.app.policy.Policy`.
+
+    Raises:
+        ConfigError: A key, the password or the address cannot be read.
+    """
+
+    def __init__(self, source: RedisSource, settings: Settings) -> None:
+        policy, clock = settings.policy, SystemClock()
+        password = None if policy.password_file is None else read_password(policy.password_file)
+        try:
+            link = open_link(source.url, password=password, timeout=policy.timeout_ms)
+        except ValueError as error:
+            raise ConfigError((Problem(None, "policy.source", f"is {source}: {error}", "correct it"),)) from None
+        self.failures = 0
+        self.link: Link | None = link
+        self._link = link
+        self._preload = policy.preload
+        self._policies = RedisPolicies(
+            link,
+            clock,
+            trusted=None if policy.public_key is None else load_trusted_key(policy.public_key.path),
+            limits=SourceLimits(policy.max_subjects, policy.timeout_ms, staleness_of(settings)),
+            on_failure=self._note_failure,
+        )
+        self.source: PolicySource = self._policies
+        self._follower = ChangeFollower(link, self._policies, clock)
+
+    def follow(self, tasks: TaskSet) -> None:
+        """See :meth:`sidegate.app.policy.Policy.follow`."""
+        self._link.start(tasks)
+        self._policies.start(tasks)
+        self._follower.start(tasks)
+        if self._preload:
+            tasks.spawn(self._load_all(), "policy_preload")
+
+    def lag(self) -> int:
+        """See :meth:`sidegate.app.policy.Policy.lag`."""
+        return self._policies.lag
+
+    def subjects_cached(self) -> int:
+        """See :meth:`sidegate.app.policy.Policy.subjects_cached`."""
+        return self._policies.subjects_cached
+
+    async def close(self) -> None:
+        """See :meth:`sidegate.app.policy.Policy.close`."""
+        await self._link.close()
+
+    def _note_failure(self) -> None:
+        self.failures += 1
+
+    async def _load_all(self) -> None:
+        """Load what is to be there before it is asked for; a Redis that is away is waited for."""
+        for org in self._preload:
+            while True:
+                try:
+                    await self._policies.preload(org)
+                except DependencyError:
+                    await asyncio.sleep(_PRELOAD_PAUSE_S)
+                else:
+                    _log.info("organization_preloaded", organization=org)
+                    break
+
+
+def staleness_of(settings: Settings) -> Staleness:
+    """Return how old the policy may be."""
+    written = settings.policy.max_staleness
+    named = {authority: getattr(written, authority.value) for authority in Authority}
+    return Staleness(written.default, {authority: age for authority, age in named.items() if age is not None})
