@@ -18,6 +18,7 @@ COPY requirements/run.txt requirements/run.txt
 COPY scripts/image-install.sh scripts/image-install.sh
 RUN ["sh", "scripts/image-install.sh", "wheels", "requirements/run.txt", "/wheels"]
 COPY pyproject.toml README.md LICENSE ./
+COPY scripts/compile_hook.py scripts/compile_hook.py
 COPY src src
 RUN ["sh", "scripts/image-install.sh", "install", ".", "/wheels", "/opt/sidegate"]
 

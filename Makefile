@@ -16,7 +16,7 @@ JOBS ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help run test test-slow check format lock bench micro oracle image-check chart docs lock clean
+.PHONY: help run test test-slow test-compiled check format lock bench micro oracle image-check chart docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,11 @@ test: $(VENV)/.dev ## all tests
 test-slow: $(VENV)/.dev ## what takes minutes or measures: floods, thousands of streams
 	@bash scripts/need-debian.sh slow
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+COMPILED := build/compiled
+test-compiled: $(VENV)/.dev ## all tests on the modules of the data path compiled to C, as SIDEGATE_COMPILE=1 installs them
+	$(BIN)/python scripts/compile_hook.py $(COMPILED)
+	PYTHONPATH=$(COMPILED) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 bench: $(VENV)/.dev ## CPU per request of workload M beside nginx and Envoy; BENCH_ARGS for rounds, peers, json
 	@sh scripts/install-bench.sh $(BIN)/python
@@ -80,5 +85,5 @@ lock: $(VENV)/.dev ## pin what is newest now, with hashes
 	bash scripts/lock.sh
 
 clean: ## remove what was built and installed; nothing under var/
-	rm -rf $(VENV) dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
