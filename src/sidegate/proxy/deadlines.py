@@ -7,7 +7,7 @@ from typing import Final, Protocol
 TICK_S: Final = 0.25
 """Resolution of all deadlines of the data path. They are seconds long; a timer each would cost more than a look-up."""
 
-AT_A_TIME: Final = 50
+AT_A_TIME: Final = 16
 """Deadlines acted on in one turn of the loop. A refusal costs some 30 microseconds; thousands of clients that came
 together to be slow must not stop the others for as long as all of them take."""
 

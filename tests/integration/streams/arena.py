@@ -27,6 +27,8 @@ BEAT_S: Final = 0.2
 ESTABLISHED: Final = 7
 """Beats after which a transfer has lasted for more than a second."""
 
+_PHASES: Final = 10
+
 _TURNS: Final = 10
 """Of the loop, until what was aborted is gone."""
 
@@ -40,6 +42,7 @@ _SWITCH: Final = (
 ).encode()
 _EVENTS: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 _DOWNLOAD: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
+_OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _MESSAGE: Final = b"\x82\x7e\x0c\x00" + b"m" * 3072
 _EVENT: Final = b"d\r\ndata: event\n\n\r\n"
 _BLOCK: Final = b"b" * 4096
@@ -56,7 +59,10 @@ class Kind(StrEnum):
 
 
 class _Upstream(asyncio.Protocol):
-    """One connection from the sidecar: reads a head, answers by the path's last segment, then sends at every beat."""
+    """One connection from the sidecar: reads a head, answers by the path's last segment, then sends at every beat.
+
+    What is no :class:`Kind` is answered at once with two bytes.
+    """
 
     def __init__(self, arena: "Arena") -> None:
         self._arena = arena
@@ -79,7 +85,12 @@ class _Upstream(asyncio.Protocol):
         self._head += data
         if b"\r\n\r\n" not in self._head:
             return
-        kind = Kind(self._head.split(b" ", 2)[1].rsplit(b"/", 1)[1].decode())
+        name = self._head.split(b" ", 2)[1].rsplit(b"/", 1)[1].decode()
+        if name not in list(Kind):
+            self._head = b""
+            self._transport.write(_OK)
+            return
+        kind = Kind(name)
         match kind:
             case Kind.WEBSOCKET:
                 # A message comes in two pieces: most of the time the sidecar is in the middle of a frame.
@@ -170,6 +181,7 @@ class Arena:
     def __init__(self) -> None:
         self.streams: list[Stream] = []
         self.beating: set[_Upstream | Stream] = set()
+        self._phase = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="arena", daemon=True)
         self._thread.start()
@@ -227,9 +239,12 @@ class Arena:
         return int(listening.getsockname()[1])
 
     def _beat(self) -> None:
-        self._timer = self._loop.call_later(BEAT_S, self._beat)
+        """Beat those whose turn it is: not all at once, or each beat would be a burst that nobody meant."""
+        self._timer = self._loop.call_later(BEAT_S / _PHASES, self._beat)
+        self._phase = (self._phase + 1) % _PHASES
         for one in tuple(self.beating):
-            one.beat()
+            if id(one) // 64 % _PHASES == self._phase:
+                one.beat()
 
     async def _open(self, sidecar: Sidecar, group: str, credential: str, kinds: Iterable[Kind], org: str) -> None:
         for kind in kinds:
