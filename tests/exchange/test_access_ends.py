@@ -476,3 +476,69 @@ async def test_many_streams_are_spread(make_rig: MakeRig, session: Callable[...,
     await rig.settle()
     assert [client.aborted for client in clients] == [True] * 40
     assert len(rig.completions()) == 40
+
+
+# Tunnels that are not ended by us.
+
+
+async def test_tunnel_back_pressure(rig: Rig, session: Callable[..., bytes]) -> None:
+    """A side that does not read stops the other; no more than a buffer is held, both ways."""
+    client, upstream = await open_socket(rig, session())
+    client.stall()
+    upstream.stall()
+    for _ in range(10):
+        upstream.feed(b"\x82\x7e\xff\xff" + b"x" * 65535)
+        client.feed(b"x" * 40_000)
+    await rig.settle()
+    assert (client.is_reading(), upstream.is_reading()) == (False, False)
+    assert client.unsent < 3 * 65536
+    assert upstream.unsent < 3 * 65536
+    client.take()
+    upstream.take()
+    await rig.settle()
+    assert (len(client.sent), upstream.sent.count(b"x") >= 400_000) == (10 * 65539, True)
+
+
+async def test_tunnel_into_a_full_buffer(rig: Rig, session: Callable[..., bytes]) -> None:
+    """A tunnel that opens while an answer before it is not taken yet waits for that."""
+    client = rig.connect()
+    client.stall()
+    await rig.feed(client, GET + session() + b"\r\n" + LIVE + session() + UPGRADE)
+    rig.upstream.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60_000)
+    await rig.settle()
+    rig.gateway.connections.copy().pop().pause_writing()
+    rig.upstream.feed(SWITCH)
+    await rig.settle()
+    assert not rig.upstream.is_reading()
+    client.take()
+    rig.gateway.connections.copy().pop().resume_writing()
+    rig.upstream.feed(b"\x81\x00")
+    await rig.settle()
+    assert client.sent.endswith(b"\x81\x00")
+
+
+async def test_upstream_cuts_a_tunnel(rig: Rig, session: Callable[..., bytes]) -> None:
+    """An upstream that cuts its side has the client's cut; one that ends it in order has it ended in order."""
+    cut, first = await open_socket(rig, session())
+    ended, second = await open_socket(rig, session())
+    first.drop(ConnectionResetError())
+    second.drop(None)
+    await rig.settle()
+    assert (cut.aborted, ended.aborted, ended.ended) == (True, False, True)
+    await rig.wait(3)
+    assert ended.closed
+    assert endings(rig) == [("upstream_closed", None)] * 2
+
+
+async def test_last_words_reach_the_upstream(rig: Rig, session: Callable[..., bytes]) -> None:
+    """What the client sent before it left is still taken by the upstream, if it takes it in time."""
+    client, upstream = await open_socket(rig, session())
+    _, stuck = await open_socket(rig, session())
+    upstream.stall()
+    await rig.feed(client, b"\x88\x80mask")
+    client.drop(None)
+    await rig.settle()
+    assert (upstream.aborted, upstream.closed) == (False, False)
+    upstream.take()
+    await rig.settle()
+    assert (upstream.sent.endswith(b"\x88\x80mask"), upstream.closed, stuck.closed) == (True, True, False)

@@ -63,7 +63,7 @@ class _Subscription:
     bytes_in: int
     is_waiting: bool = False
     is_over: bool = False
-    asked_ns: int = 0
+    asked_ns: int | None = None
 
 
 class Streams:
@@ -226,7 +226,7 @@ class Streams:
             return found
         if isinstance(found, Missing):
             return self._fetch(subscription, found)
-        subscription.asked_ns = 0
+        subscription.asked_ns = None
         subscription.bytes_in = bytes_in
         if found is not credential:
             subscription.credential = found
@@ -236,14 +236,14 @@ class Streams:
 
     def _fetch(self, subscription: _Subscription, missing: Missing | Want) -> Reason | None:
         """Have *missing* fetched and go on for now; not for long."""
-        if not subscription.asked_ns:
-            subscription.asked_ns = monotonic_ns()
+        if subscription.asked_ns is None:
+            subscription.asked_ns = self._gateway.clock.monotonic_ns()
             if isinstance(missing, Missing):
                 self._reverifier.fetch(missing, partial(self._fetched, subscription))
             else:
                 self._gateway.policies.fetch(missing, partial(self._fetched_policy, subscription))
             return None
-        waited_ns = monotonic_ns() - subscription.asked_ns
+        waited_ns = self._gateway.clock.monotonic_ns() - subscription.asked_ns
         return Reason.POLICY_UNAVAILABLE if waited_ns >= PATIENCE_NS else None
 
     def _fetched_policy(self, subscription: _Subscription, answer: Fetched) -> None:
@@ -253,7 +253,7 @@ class Streams:
         if subscription.is_over:
             return
         if could_be_had:
-            subscription.asked_ns = 0
+            subscription.asked_ns = None
             self._look_soon(subscription)
         else:
             self._end(subscription, Reason.POLICY_UNAVAILABLE)
