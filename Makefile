@@ -16,7 +16,7 @@ JOBS ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help run test test-slow test-compiled check format lock bench micro oracle image-check chart docs lock clean
+.PHONY: help run test test-slow test-compiled wire fuzz check format lock bench micro oracle image-check chart docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,6 +61,15 @@ micro: $(VENV)/.dev ## nanoseconds per decision, 1,000 to 1,000,000 bindings
 PAIRS ?= 5000000
 oracle: $(VENV)/.dev ## engine against the slow reading over PAIRS generated questions
 	$(BIN)/python -m tests.oracle.run --pairs $(PAIRS)
+
+wire: $(VENV)/.dev ## attacks on the wire at length: generated requests, every cut, every real server that is installed
+	$(BIN)/python -m tests.wire.generate --requests 100000
+	$(BIN)/python -m tests.wire.everywhere
+	$(BIN)/python -m tests.wire.real.run
+
+MINUTES ?= 10
+fuzz: $(VENV)/.dev ## every reader of hostile bytes, MINUTES each
+	$(BIN)/python -m tests.fuzz.run --minutes $(MINUTES)
 
 check: $(VENV)/.dev ## formatting, lint, types, import contracts, repeated by the tests
 	$(BIN)/ruff format --check .
