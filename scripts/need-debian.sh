@@ -7,7 +7,7 @@ declare -A packages=() # command -> package
 case ${1:-} in
   venv) packages=([_venv]=python3-venv) ;;
   test) packages=([git]=git [redis-server]=redis-server) ;;
-  slow) packages=([git]=git [redis-server]=redis-server [slowhttptest]=slowhttptest [haproxy]=haproxy) ;;
+  slow) packages=([git]=git [redis-server]=redis-server [slowhttptest]=slowhttptest) ;;
   *)
     echo "usage: need-debian.sh venv|test|slow" >&2
     exit 2
