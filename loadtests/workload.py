@@ -95,6 +95,11 @@ class Workload:
         policy.mkdir()
         (policy / f"{ORG}.yaml").write_text(policy_text())
 
+    def allow_uploads(self) -> None:
+        """Let files be written, too; call it before a proxy is started."""
+        writes = ROUTES.replace("get:", "put:").replace("Read", "Write")
+        (self.folder / "routes.yaml").write_text(ROUTES + writes)
+
     def request(self, scenario: Scenario, host: str) -> bytes:
         """Return one request of *scenario* that is always the same, for a look at its answer."""
         cookie = f"Cookie: __session={self.token}\r\n" if scenario.presents_token else ""
