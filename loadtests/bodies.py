@@ -3,8 +3,8 @@
     python -m loadtests.bodies
     python -m loadtests.bodies --mib 1024 --rounds 3 --peers sidegate,nginx
 
-Client and upstream are on one core, the proxy on another. Rounds are taken in turn. Every byte is counted on both sides;
-a body that does not arrive whole gives no result.
+Client and upstream are on one core, the proxy on another. Rounds are taken in turn. Every byte is counted on both
+sides; a body that does not arrive whole gives no result.
 """
 
 import argparse

@@ -152,7 +152,8 @@ class Nginx(Peer):
               access_log off;
               client_body_temp_path {self.folder}/t1; proxy_temp_path {self.folder}/t2;
               fastcgi_temp_path {self.folder}/t3; uwsgi_temp_path {self.folder}/t4; scgi_temp_path {self.folder}/t5;
-              keepalive_requests 1000000000; client_max_body_size 0; proxy_request_buffering off; proxy_max_temp_file_size 0;
+              keepalive_requests 1000000000; client_max_body_size 0;
+              proxy_request_buffering off; proxy_max_temp_file_size 0;
               upstream up {{ server 127.0.0.1:{self.upstream}; keepalive 64; keepalive_requests 1000000000; }}
               {self.servers}
               server {{

@@ -41,7 +41,7 @@ class MemoryTransport(asyncio.Transport):
         closed: It is gone, one way or the other.
     """
 
-    def __init__(self, protocol: asyncio.Protocol, peer: tuple[str, int] | None) -> None:
+    def __init__(self, protocol: asyncio.BufferedProtocol, peer: tuple[str, int] | None) -> None:
         super().__init__({"peername": peer})
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
@@ -148,10 +148,12 @@ class MemoryTransport(asyncio.Transport):
         raise NotImplementedError
 
     def _deliver(self) -> None:
-        if self._reading and self._incoming and not self._ending:
-            data = bytes(self._incoming)
-            self._incoming.clear()
-            self._protocol.data_received(data)
+        while self._reading and self._incoming and not self._ending:
+            buffer = cast("memoryview", self._protocol.get_buffer(-1))
+            count = min(len(buffer), len(self._incoming))
+            buffer[:count] = self._incoming[:count]
+            del self._incoming[:count]
+            self._protocol.buffer_updated(count)
 
     def _finish(self, error: Exception | None) -> None:
         if not self._ending:

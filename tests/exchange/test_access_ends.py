@@ -173,7 +173,7 @@ async def test_client_that_does_not_read_its_close_frame(rig: Rig, session: Call
     """A client that takes nothing is cut within a second or so; what is still held for it is dropped."""
     client, upstream = await open_socket(rig, session(sid="s1"))
     client.stall()
-    upstream.feed(b"\x82\x7f" + (90_000).to_bytes(8) + b"x" * 90_000)
+    upstream.feed(b"\x82\x7f" + (60_000).to_bytes(8) + b"x" * 60_000)
     await rig.settle()
     assert not upstream.is_reading()
     revoke(rig, RevokedKind.SESSION, "s1")

@@ -12,6 +12,7 @@ from sidegate.core.wire.block import HeaderBlock
 from sidegate.core.wire.fields import has_stray_line_end
 from sidegate.proxy.exchange import Exchange
 from sidegate.proxy.forwarding import UNIX_PEER, Origin, Peer, origin_of
+from sidegate.proxy.pieces import PieceReader
 from sidegate.proxy.reading import STRAY_LINE_END, Head, Unreadable
 from sidegate.proxy.upstream import WRITE_HIGH_WATER
 
@@ -60,7 +61,7 @@ class Serving(Protocol):
         """The sidecar ends now, and so does this."""
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(PieceReader):
     """One connection of a client.
 
     Bytes are held until a head is whole, and a head is read whole, so that no verdict depends on how it was cut.

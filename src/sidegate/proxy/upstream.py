@@ -6,10 +6,11 @@ from typing import Final, Protocol, cast
 from urllib.parse import urlsplit
 
 from sidegate.core.model.value import value
+from sidegate.proxy.pieces import PieceReader
 from sidegate.telemetry.tasks import TaskSet
 
-WRITE_HIGH_WATER: Final = 64 * 1024
-"""Bytes held per direction before reading on the other side stops (spec 2.5)."""
+WRITE_HIGH_WATER: Final = 32 * 1024
+"""Bytes that wait to be written before reading on the other side stops; a piece that was read by then comes on top."""
 STALE_S: Final = 1.0
 """Upstreams close idle connections after 2 s (gunicorn) or more; what idled for less is not being closed just now."""
 
@@ -66,7 +67,7 @@ class Listener(Protocol):
         """The connection is gone; *error* is None if the upstream ended it in order."""
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(PieceReader):
     """One connection to the upstream; serves one request at a time."""
 
     __slots__ = ("_pool", "fresh", "idle_since", "listener", "open", "transport")
