@@ -29,6 +29,7 @@ class Identity:
 
     Attributes:
         verifier: What the data path asks.
+        jwks: The key set, where tokens are verified with one.
         state: Sessions, revocations and used-up keys.
         link: To the Redis that they are in, if they are in one.
     """
@@ -38,7 +39,7 @@ class Identity:
         self.state = self._opened.state
         self.link = self._opened.link
         self._session: aiohttp.ClientSession | None = None
-        self._jwks: JwksSource | None = None
+        self.jwks: JwksSource | None = None
         self.verifier = CredentialVerifier(
             self.state,
             {
@@ -72,8 +73,8 @@ class Identity:
             FileFetcher(signed.jwks.path) if isinstance(signed.jwks, FileSource) else self._fetcher(signed.jwks)
         )
         refresh = RefreshRules(interval=signed.refresh_ms, keep=signed.max_stale_ms)
-        self._jwks = JwksSource(fetcher, algorithms - {Algorithm.HS256}, clock, refresh, shared)
-        return SignedSessions(self._jwks, rules)
+        self.jwks = JwksSource(fetcher, algorithms - {Algorithm.HS256}, clock, refresh, shared)
+        return SignedSessions(self.jwks, rules)
 
     def _fetcher(self, source: FileSource | UrlSource) -> Fetcher:
         if isinstance(source, FileSource):
@@ -84,9 +85,9 @@ class Identity:
     async def start(self, tasks: TaskSet) -> None:
         """Fetch keys once, then keep everything current. Keys that cannot be had now verify nothing until they can."""
         await self._opened.start()
-        if self._jwks is not None:
-            await self._jwks.refresh()
-            tasks.spawn(self._jwks.run(), "refresh_keys")
+        if self.jwks is not None:
+            await self.jwks.refresh()
+            tasks.spawn(self.jwks.run(), "refresh_keys")
 
     async def close(self) -> None:
         """Write what waits and let go."""

@@ -1,9 +1,12 @@
 """The policy of one process, from where the settings say it is (spec 5.1)."""
 
-from typing import TYPE_CHECKING, Protocol
+import hashlib
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sidegate.config.places import DirectorySource, RedisSource
 from sidegate.config.settings import Settings
+from sidegate.core.model.units import Millis
+from sidegate.core.policy.snapshot import Snapshot
 from sidegate.distribution.directory import PolicyDirectory
 from sidegate.distribution.holder import SnapshotHolder
 from sidegate.distribution.ports import PolicySource
@@ -12,6 +15,10 @@ from sidegate.telemetry.tasks import TaskSet
 
 if TYPE_CHECKING:
     from sidegate.redis_link.link import Link
+
+
+_FINGERPRINT_BYTES: Final = 6
+"""A sample of Prometheus is a 64-bit float, which holds whole numbers of 53 bits exactly."""
 
 
 class Policy(Protocol):
@@ -34,6 +41,13 @@ class Policy(Protocol):
 
     def lag(self) -> int:
         """How many revisions are known of and not in force."""
+
+    @property
+    def age_limit(self) -> Millis | None:
+        """How old it may be before the first requests are refused; None where it cannot grow old."""
+
+    def fingerprint(self) -> int | None:
+        """48 bits that are the same wherever the same policy is in force; None before any is."""
 
     def subjects_cached(self) -> int:
         """How many accounts are in memory, ready to be decided."""
@@ -59,13 +73,21 @@ def open_policy(settings: Settings) -> Policy:
             return PolicyInRedis(source, settings)
 
 
+def fingerprint_of(content: bytes) -> int:
+    """Return the first 48 bits of the SHA-256 of *content*."""
+    return int.from_bytes(hashlib.sha256(content).digest()[:_FINGERPRINT_BYTES], "big")
+
+
 class _InFolder:
     def __init__(self, source: DirectorySource) -> None:
         self.failures = 0
+        self.age_limit: Millis | None = None
+        self._fingerprint = 0
         self.link: Link | None = None
         self._holder = SnapshotHolder()
         self.source: PolicySource = self._holder
         self._directory = PolicyDirectory(source.path, self._holder, SystemClock(), on_failure=self._note_failure)
+        self._holder.on_swap(self._note_swap)
         self._directory.load()
 
     def follow(self, tasks: TaskSet) -> None:
@@ -73,6 +95,9 @@ class _InFolder:
 
     def lag(self) -> int:
         return int(bool(self._holder.problems))
+
+    def fingerprint(self) -> int | None:
+        return self._fingerprint
 
     def subjects_cached(self) -> int:
         return sum(one.subjects_cached for one in self._holder.current.organizations.values())
@@ -82,3 +107,7 @@ class _InFolder:
 
     def _note_failure(self) -> None:
         self.failures += 1
+
+    def _note_swap(self, snapshot: Snapshot) -> None:
+        digests = sorted(f"{name}={one.digest}" for name, one in snapshot.organizations.items())
+        self._fingerprint = fingerprint_of("\n".join(digests).encode())

@@ -3,10 +3,12 @@
 import asyncio
 from typing import Final
 
+from sidegate.app.policy import fingerprint_of
 from sidegate.config.places import RedisSource
 from sidegate.config.settings import Settings
 from sidegate.core.model.authority import Authority
 from sidegate.core.model.errors import ConfigError, DependencyError, Problem
+from sidegate.core.model.units import Millis
 from sidegate.distribution.ports import PolicySource
 from sidegate.distribution.redis_follower import ChangeFollower
 from sidegate.distribution.redis_source import RedisPolicies, SourceLimits
@@ -37,6 +39,8 @@ class PolicyInRedis:
         except ValueError as error:
             raise ConfigError((Problem(None, "policy.source", f"is {source}: {error}", "correct it"),)) from None
         self.failures = 0
+        staleness = staleness_of(settings)
+        self.age_limit: Millis | None = staleness.shortest
         self.link: Link | None = link
         self._link = link
         self._preload = policy.preload
@@ -44,7 +48,7 @@ class PolicyInRedis:
             link,
             clock,
             trusted=None if policy.public_key is None else load_trusted_key(policy.public_key.path),
-            limits=SourceLimits(policy.max_subjects, policy.timeout_ms, staleness_of(settings)),
+            limits=SourceLimits(policy.max_subjects, policy.timeout_ms, staleness),
             on_failure=self._note_failure,
         )
         self.source: PolicySource = self._policies
@@ -61,6 +65,11 @@ class PolicyInRedis:
     def lag(self) -> int:
         """See :meth:`sidegate.app.policy.Policy.lag`."""
         return self._policies.lag
+
+    def fingerprint(self) -> int | None:
+        """See :meth:`sidegate.app.policy.Policy.fingerprint`. What is in memory differs; where it is from does not."""
+        position = self._follower.position
+        return None if position is None else fingerprint_of(position)
 
     def subjects_cached(self) -> int:
         """See :meth:`sidegate.app.policy.Policy.subjects_cached`."""

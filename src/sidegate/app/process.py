@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sidegate.app.blueprint import Blueprint, trail_settings
 from sidegate.app.policy import Policy
@@ -16,6 +16,9 @@ from sidegate.telemetry.log import get_log, log_unhandled
 from sidegate.telemetry.loop_lag import LoopLag, OnBeat
 from sidegate.telemetry.metrics import Metrics
 from sidegate.telemetry.tasks import TaskSet
+
+if TYPE_CHECKING:
+    from sidegate.redis_link.link import Link
 
 _log: Final = get_log("app")
 
@@ -48,6 +51,7 @@ class Process:
         self.tasks = TaskSet()
         self.policies = policy.source
         self._policy = policy
+        self._links: list[Link] = []
         self.trail = AuditTrail(trail_settings(blueprint.settings, part), blueprint.signer, self.clock)
         self._shipping = Shipping(blueprint, part, self.trail, self.clock)
         self._on_beat: OnBeat | None = None
@@ -87,6 +91,12 @@ class Process:
         """Have *told* called with the monotonic clock a few times a second."""
         self._on_beat = told
 
+    def watch_link(self, link: "Link | None") -> None:
+        """Let `sidegate_redis_up` tell about *link* too: it is 1 only while all of them are up."""
+        if link is not None:
+            self._links.append(link)
+            self.metrics.watch(catalogue.REDIS_UP, lambda: min(one.gauge() for one in self._links))
+
     # Within.
 
     def _beat(self, now_ns: int) -> None:
@@ -110,6 +120,11 @@ class Process:
         metrics.watch(catalogue.SNAPSHOT_LOAD_FAILURES, lambda: self._policy.failures)
         metrics.watch(catalogue.SNAPSHOT_REVISION_LAG, self._policy.lag)
         metrics.watch(catalogue.SNAPSHOT_AGE_SECONDS, self._policy_age_ns)
+        metrics.watch(catalogue.SNAPSHOT_FINGERPRINT, self._policy.fingerprint)
+        limit = self._policy.age_limit
+        metrics.set_gauge(catalogue.SNAPSHOT_AGE_LIMIT_SECONDS, None if limit is None else limit * _NANOS_PER_MILLI)
+        metrics.set_gauge(catalogue.AUDIT_SPOOL_LIMIT_BYTES, trail.limit_bytes)
+        self.watch_link(self._policy.link)
         metrics.watch(catalogue.SUBJECTS_CACHED, self._policy.subjects_cached)
         for cause in DropCause:
             metrics.watch(catalogue.AUDIT_DROPPED, partial(trail.dropped.__getitem__, cause), (cause.value,))

@@ -12,9 +12,11 @@ from sidegate.app.process import Process
 from sidegate.app.standing import Standing
 from sidegate.core.model.errors import Problem
 from sidegate.telemetry import catalogue
+from sidegate.telemetry.metrics import WORKER_STARTS
 from sidegate.telemetry.shared import Board, Reading, Slot, readings_of
 
 _MILLIS_PER_SECOND: Final = 1000
+_NANOS_PER_MILLI: Final = 1_000_000
 
 
 class Server:
@@ -28,9 +30,9 @@ class Server:
     def __init__(self, process: Process, listening: socket.socket) -> None:
         self._process = process
         self._identity = Identity(process.blueprint.settings, process.clock)
-        if self._identity.link is not None:
-            process.metrics.watch(catalogue.REDIS_UP, self._identity.link.gauge)
-        self._acceptor = Acceptor(build_gateway(process, self._identity), listening)
+        gateway = build_gateway(process, self._identity)
+        self._watch_gauges(gateway.limits.connections)
+        self._acceptor = Acceptor(gateway, listening)
 
     @property
     def is_accepting(self) -> bool:
@@ -47,6 +49,17 @@ class Server:
         timeout_ms = self._process.blueprint.settings.limits.drain_timeout_ms
         await self._acceptor.drain(self._process.hurried, timeout_ms / _MILLIS_PER_SECOND)
         await self._identity.close()
+
+    def _watch_gauges(self, connections: int) -> None:
+        process, metrics = self._process, self._process.metrics
+        process.watch_link(self._identity.link)
+        metrics.set_gauge(catalogue.CONNECTIONS_LIMIT, connections)
+        signed = process.blueprint.settings.sessions.signed
+        if self._identity.jwks is not None and signed is not None:
+            jwks = self._identity.jwks
+            metrics.watch(catalogue.JWKS_AGE_SECONDS, lambda: jwks.age_ns)
+            metrics.set_gauge(catalogue.JWKS_AGE_LIMIT_SECONDS, signed.max_stale_ms * _NANOS_PER_MILLI)
+        metrics.cells[WORKER_STARTS] += 1
 
 
 async def serve_alone(process: Process, data: socket.socket, admin: socket.socket) -> None:

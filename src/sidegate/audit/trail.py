@@ -229,6 +229,11 @@ class AuditTrail:
         return self._store.total_bytes
 
     @property
+    def limit_bytes(self) -> int:
+        """Cap of the spool, in bytes."""
+        return self._settings.limits.max_bytes
+
+    @property
     def oldest_unshipped_seconds(self) -> float:
         """Age of the oldest record that some sink has not acknowledged; 0 if there is none, or no sink."""
         if not self.unshipped_since:

@@ -186,6 +186,7 @@ class JwksSource:
         "_clock",
         "_document",
         "_fetcher",
+        "_good_ns",
         "_healthy",
         "_last_ns",
         "_rules",
@@ -209,6 +210,7 @@ class JwksSource:
         self._wake = asyncio.Event()
         self._healthy: bool | None = None
         self._last_ns: int | None = None
+        self._good_ns = clock.monotonic_ns()
         self._document: bytes | None = None
         self._broken: DependencyError | None = None
         self.current = KeySet({}, shared, UnixMillis(0))
@@ -218,6 +220,11 @@ class JwksSource:
         if not self._asked:
             self._asked = True
             self._wake.set()
+
+    @property
+    def age_ns(self) -> int:
+        """Nanoseconds since the set was last known to be current; since this was made if it never was."""
+        return self._clock.monotonic_ns() - self._good_ns
 
     async def run(self) -> None:
         """Fetch again and again until cancelled. To be started once as a task, after :meth:`refresh`."""
@@ -255,6 +262,7 @@ class JwksSource:
         if not self._healthy:
             _log.info("key_set_loaded", keys=len(self.current.by_kid))
         self._healthy = True
+        self._good_ns = self._clock.monotonic_ns()
         return True
 
     def _take(self, document: bytes | None) -> None:

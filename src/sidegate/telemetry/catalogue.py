@@ -249,7 +249,8 @@ ANOMALIES: Final = Metric(
     "Unusual behaviour of API keys and service accounts.",
     ("kind",),
     tuple((str(kind),) for kind in AnomalyKind),
-    frozenset(),
+    # The first one must be seen as an increase.
+    frozenset((str(kind),) for kind in AnomalyKind),
 )
 LOOP_LAG_SECONDS: Final = Metric(
     "sidegate_loop_lag_seconds",
@@ -268,6 +269,46 @@ KEY_EXPIRY_WARNINGS: Final = Metric(
     "sidegate_key_expiry_warnings_total",
     MetricKind.COUNTER,
     "Requests with an API key that expires within 30 days.",
+)
+SNAPSHOT_FINGERPRINT: Final = Metric(
+    "sidegate_snapshot_fingerprint",
+    MetricKind.GAUGE,
+    "Number that is the same wherever the same policy is in force: 48 bits of the digest of a policy folder, or of the "
+    "place in the changes of Redis.",
+    across=Across.MAX,
+)
+SNAPSHOT_AGE_LIMIT_SECONDS: Final = Metric(
+    "sidegate_snapshot_age_limit_seconds",
+    MetricKind.GAUGE,
+    "Age of the policy at which the first requests are refused; only where policy is in Redis.",
+    across=Across.MIN,
+    nanos=True,
+)
+JWKS_AGE_SECONDS: Final = Metric(
+    "sidegate_jwks_age_seconds",
+    MetricKind.GAUGE,
+    "Time since the key set of the identity provider was last read, or since the start if it never was; only where "
+    "there is one.",
+    across=Across.MAX,
+    nanos=True,
+)
+JWKS_AGE_LIMIT_SECONDS: Final = Metric(
+    "sidegate_jwks_age_limit_seconds",
+    MetricKind.GAUGE,
+    "Age of the key set at which no session token verifies any more.",
+    across=Across.MIN,
+    nanos=True,
+)
+AUDIT_SPOOL_LIMIT_BYTES: Final = Metric(
+    "sidegate_audit_spool_limit_bytes", MetricKind.GAUGE, "Cap of the audit spool; the disk may be full before."
+)
+CONNECTIONS_LIMIT: Final = Metric(
+    "sidegate_connections_limit", MetricKind.GAUGE, "Connections of clients that there may be at a time."
+)
+WORKER_STARTS: Final = Metric(
+    "sidegate_worker_starts_total",
+    MetricKind.COUNTER,
+    "Workers that were started, those that took the place of one that died included.",
 )
 PROCESS_CPU_SECONDS: Final = Metric(
     "process_cpu_seconds_total",
@@ -299,7 +340,14 @@ METRICS: Final = (
     LOOP_LAG_SECONDS,
     REDIS_UP,
     KEY_EXPIRY_WARNINGS,
+    SNAPSHOT_FINGERPRINT,
+    SNAPSHOT_AGE_LIMIT_SECONDS,
+    JWKS_AGE_SECONDS,
+    JWKS_AGE_LIMIT_SECONDS,
+    AUDIT_SPOOL_LIMIT_BYTES,
+    CONNECTIONS_LIMIT,
+    WORKER_STARTS,
     PROCESS_CPU_SECONDS,
 )
-"""In the order of spec 6.7, which is also that of the exposition, then what spec 3.2 asks for. The rest of `process_*`
-is read from /proc."""
+"""In the order of spec 6.7, which is also that of the exposition, then what spec 3.2 asks for, then what alerts need.
+The rest of `process_*` is read from /proc."""

@@ -119,6 +119,9 @@ ANOMALY_CELL: Final[dict[AnomalyKind, int]] = {
 KEY_EXPIRY_WARNINGS: Final = place_of(catalogue.KEY_EXPIRY_WARNINGS)
 """Cell of `sidegate_key_expiry_warnings_total`."""
 
+WORKER_STARTS: Final = place_of(catalogue.WORKER_STARTS)
+"""Cell of `sidegate_worker_starts_total`."""
+
 _CREDENTIAL_OUTCOMES: Final = 1 + len(catalogue.CREDENTIAL_REASONS)
 
 CREDENTIAL_CELL: Final[dict[PresentedKind, int]] = {

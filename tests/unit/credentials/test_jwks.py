@@ -69,6 +69,16 @@ class Bench:
         return set(keys.by_kid) if keys.is_usable(self.clock.now()) else set()
 
 
+async def test_its_age_counts_from_the_last_refresh_that_worked(issuer: Issuer) -> None:
+    """Before there was one, from the beginning; a refresh that fails does not make it younger."""
+    bench = Bench(DOWN, issuer.jwks(), DOWN)
+    ages = []
+    for after in (1000, 2000, 4000):
+        await bench.refresh(after)
+        ages.append(bench.source.age_ns)
+    assert ages == [1_000_000_000, 0, 4_000_000_000]
+
+
 async def test_before_the_first(issuer: Issuer) -> None:
     """Before the first refresh no public key verifies; the shared secret does, and stays."""
     bench = Bench(issuer.jwks())

@@ -85,7 +85,6 @@ def test_a_fresh_process_exports_zeros_for_alerts_and_nothing_it_does_not_know()
         "sidegate_redis_up",
         "sidegate_snapshot_age_seconds",
         "sidegate_approvals_pending",
-        "sidegate_anomalies_total",
         "sidegate_requests_total",
     }
     assert set(found.values()) == {0}
@@ -163,7 +162,7 @@ def test_nobody_to_ask_is_an_empty_answer() -> None:
 
 
 def test_processes_are_summed() -> None:
-    """Memory and CPU of all, once each; the start is that of the first, the limit that of each."""
+    """Memory, descriptors and their limit of all, once each; the start is that of the first."""
     one = samples_of(process_families([os.getpid()]))
     two = samples_of(process_families([os.getpid(), os.getpid(), os.getppid()]))
     assert {name for name, _ in one} == {
@@ -175,6 +174,7 @@ def test_processes_are_summed() -> None:
     }
     assert two["process_resident_memory_bytes", ()] > one["process_resident_memory_bytes", ()]
     assert two["process_start_time_seconds", ()] <= one["process_start_time_seconds", ()]
+    assert two["process_max_fds", ()] > one["process_max_fds", ()]
 
 
 def test_a_process_that_is_gone_is_left_out() -> None:
