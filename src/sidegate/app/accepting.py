@@ -6,8 +6,8 @@ import socket
 from dataclasses import replace
 from typing import Final
 
+from sidegate.app.entrance import Entrance
 from sidegate.app.listening import BACKLOG
-from sidegate.proxy.client import ClientConnection
 from sidegate.proxy.gateway import Gateway
 from sidegate.telemetry.log import get_log
 
@@ -34,10 +34,12 @@ class Acceptor:
     Args:
         gateway: What connections share.
         listening: A bound socket.
+        entrance: Makes the first protocol of each connection.
     """
 
-    def __init__(self, gateway: Gateway, listening: socket.socket) -> None:
+    def __init__(self, gateway: Gateway, listening: socket.socket, entrance: Entrance) -> None:
         self._gateway = gateway
+        self._entrance = entrance
         self._listening = listening
         self._server: asyncio.Server | None = None
         self._is_accepting = False
@@ -52,7 +54,7 @@ class Acceptor:
         loop = asyncio.get_running_loop()
         self._gateway.deadlines.start()
         make = loop.create_unix_server if self._listening.family == socket.AF_UNIX else loop.create_server
-        self._server = await make(self._gateway.accept, sock=self._listening, backlog=BACKLOG)
+        self._server = await make(self._entrance, sock=self._listening, backlog=BACKLOG)
         self._is_accepting = True
         _log.info("listener_opened", address=_name_of(self._listening), connections=self._gateway.limits.connections)
 
@@ -98,7 +100,7 @@ class Acceptor:
                 await asyncio.sleep(0)
 
     async def _cut_the_rest(self) -> None:
-        left: set[ClientConnection] = self._gateway.connections
+        left = self._gateway.connections
         if left:
             _log.warning("connections_cut", connections=len(left))
         for client in list(left):

@@ -7,6 +7,7 @@ from typing import Final
 from sidegate.app.accepting import Acceptor
 from sidegate.app.admin import Admin
 from sidegate.app.dataplane import build_gateway
+from sidegate.app.entrance import open_entrance
 from sidegate.app.identity import Identity
 from sidegate.app.process import Process
 from sidegate.app.standing import Standing
@@ -32,7 +33,7 @@ class Server:
         self._identity = Identity(process.blueprint.settings, process.clock)
         gateway = build_gateway(process, self._identity)
         self._watch_gauges(gateway.limits.connections)
-        self._acceptor = Acceptor(gateway, listening)
+        self._acceptor = Acceptor(gateway, listening, open_entrance(gateway))
 
     @property
     def is_accepting(self) -> bool:

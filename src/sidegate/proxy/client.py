@@ -10,6 +10,7 @@ from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import WireError
 from sidegate.core.wire.block import HeaderBlock
 from sidegate.core.wire.fields import has_stray_line_end
+from sidegate.proxy.arrival import Arrival
 from sidegate.proxy.exchange import Exchange
 from sidegate.proxy.forwarding import UNIX_PEER, Origin, Peer, origin_of
 from sidegate.proxy.pieces import PieceReader
@@ -73,6 +74,7 @@ class ClientConnection(PieceReader):
     """
 
     __slots__ = (
+        "_arrival",
         "_gateway",
         "_held",
         "_is_complete",
@@ -91,8 +93,9 @@ class ClientConnection(PieceReader):
 
     transport: asyncio.Transport
 
-    def __init__(self, gateway: "Gateway") -> None:
+    def __init__(self, gateway: "Gateway", arrival: Arrival) -> None:
         self._gateway = gateway
+        self._arrival = arrival
         self._held = bytearray()
         self._scanned = 0
         self._paused = False
@@ -113,9 +116,8 @@ class ClientConnection(PieceReader):
             transport.write(self._gateway.overloaded_answer)
             transport.close()
             return
-        peer = transport.get_extra_info("peername")
-        if isinstance(peer, tuple):
-            self._peer = self._gateway.peers.at(peer[0])
+        name = transport.get_extra_info("peername")
+        self._peer = self._gateway.peers.at(name[0] if isinstance(name, tuple) else None, self._arrival)
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         self.deadline = self._gateway.deadlines.now + self._gateway.limits.idle_timeout_s
 

@@ -8,6 +8,7 @@ from sidegate.core.model.value import value
 from sidegate.core.trail.record import OriginFragment, origin_fragment
 from sidegate.core.wire.block import HeaderBlock
 from sidegate.core.wire.memo import MakingMemo
+from sidegate.proxy.arrival import DIRECT, Arrival
 
 REMEMBERED_PEERS: Final = 1024
 
@@ -22,14 +23,18 @@ class Peer:
         address: None for a Unix socket.
         text: The same, written; empty for a Unix socket.
         is_trusted: It is a proxy whose forwarding headers are believed.
+        scheme: ``https`` if it speaks TLS, ``http`` if not.
     """
 
     address: Address | None
     text: str
     is_trusted: bool
+    scheme: bytes = b"http"
 
 
+_SCHEME: Final = {False: b"http", True: b"https"}
 UNIX_PEER: Final = Peer(None, "", is_trusted=False)
+_NOWHERE: Final = {False: UNIX_PEER, True: Peer(None, "", is_trusted=False, scheme=_SCHEME[True])}
 
 
 class Peers:
@@ -43,15 +48,23 @@ class Peers:
 
     def __init__(self, trusted: tuple[Network, ...] = ()) -> None:
         self.trusted = trusted
-        self._known: MakingMemo[str, Peer] = MakingMemo(REMEMBERED_PEERS, self._make)
+        self._known: MakingMemo[tuple[str, Arrival], Peer] = MakingMemo(REMEMBERED_PEERS, self._make)
 
-    def at(self, host: str) -> Peer:
-        """Return the peer at *host*, an address in its text form."""
-        return self._known.get(host)
+    def at(self, host: str | None, arrival: Arrival = DIRECT) -> Peer:
+        """Return who is at the other end.
 
-    def _make(self, host: str) -> Peer:
+        Args:
+            host: Address of the socket's other end in its text form; None for a Unix socket.
+            arrival: How the connection came. What a proxy in front says for whom it came goes before *host*.
+        """
+        if arrival.is_relayed:
+            host = arrival.source
+        return self._known.get((host, arrival)) if host is not None else _NOWHERE[arrival.is_secure]
+
+    def _make(self, end: tuple[str, Arrival]) -> Peer:
+        host, arrival = end
         address = ip_address(host)
-        return Peer(address, str(address), is_trusted=_is_in(address, self.trusted))
+        return Peer(address, str(address), _is_in(address, self.trusted), _SCHEME[arrival.is_secure])
 
 
 @value
@@ -82,11 +95,11 @@ def origin_of(peer: Peer, trusted: tuple[Network, ...], block: HeaderBlock | Non
         source, text = (None, None) if peer.is_trusted else (peer.address, peer.text or None)
         return Origin(source, origin_fragment(text, None, None), b"")
     if peer.address is None or not peer.is_trusted:
-        source, text, lines = peer.address, peer.text or None, _lines(peer.text, b"http", block.host)
+        source, text, lines = peer.address, peer.text or None, _lines(peer.text, peer.scheme, block.host)
     else:
         source, chain = _walk(peer.address, trusted, block.forwarded_for)
         text = None if source is None else str(source)
-        lines = _lines(chain, block.forwarded_proto or b"http", block.forwarded_host or block.host)
+        lines = _lines(chain, block.forwarded_proto or peer.scheme, block.forwarded_host or block.host)
     return Origin(source, origin_fragment(text, block.request_id, block.trace_id), lines)
 
 

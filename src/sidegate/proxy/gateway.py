@@ -1,6 +1,7 @@
 """What all connections of one worker share."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from sidegate.audit.trail import AuditTrail
@@ -16,6 +17,7 @@ from sidegate.core.wire.response import ResponseHead, read_response_head
 from sidegate.credentials.reverification import Reverifier
 from sidegate.credentials.verifier import CredentialVerifier
 from sidegate.distribution.ports import PolicySource
+from sidegate.proxy.arrival import DIRECT, Arrival, Guest
 from sidegate.proxy.client import ClientConnection
 from sidegate.proxy.deadlines import Deadlines
 from sidegate.proxy.forwarding import Peers
@@ -125,23 +127,33 @@ class Gateway:
         self._standings: Memo[int, Standing] = Memo(REMEMBERED_CREDENTIALS)
         # By the identity of both: what is remembered keeps the credential alive, so its id cannot be another's.
         self._prepared: Memo[tuple[LineReading, int], Prepared] = Memo(REMEMBERED_QUESTIONS)
-        self.connections: set[ClientConnection] = set()
+        self.connections: set[Guest] = set()
+        self._successions = 0
         self.overloaded_answer = refusals.write(Reason.OVERLOADED, NO_RECORD, close=True, head_only=False).wire
 
-    def accept(self) -> ClientConnection:
-        """Make the protocol of a new connection."""
-        return ClientConnection(self)
+    def accept(self, arrival: Arrival = DIRECT) -> ClientConnection:
+        """Make what speaks HTTP/1 on a new connection."""
+        return ClientConnection(self, arrival)
 
-    def admit(self, client: ClientConnection) -> bool:
+    def admit(self, client: Guest) -> bool:
         """Take *client* in, unless there are as many as there may be."""
-        if len(self.connections) >= self.limits.connections:
+        if len(self.connections) - self._successions >= self.limits.connections:
             return False
         self.connections.add(client)
         self.deadlines.watch(client)
         self.cells[CONNECTIONS] += 1
         return True
 
-    def dismiss(self, client: ClientConnection) -> None:
+    def hand_over(self, client: Guest, begin: Callable[[], None]) -> None:
+        """Let *begin* admit who takes the place of *client* on its connection: never refused, and never nobody's."""
+        self._successions += 1
+        try:
+            begin()
+        finally:
+            self._successions -= 1
+            self.dismiss(client)
+
+    def dismiss(self, client: Guest) -> None:
         """Forget *client*, whose connection is gone."""
         if client in self.connections:
             self.connections.remove(client)
