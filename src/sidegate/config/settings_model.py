@@ -124,6 +124,22 @@ class PolicySettings(Written):
     )
 
 
+DEFAULT_CACHE_BYTES: Final = 67_108_864
+"""64 MiB: 10,000 accounts with 20 bindings take some 25, and a file grows to twice that before it is written anew."""
+
+
+class Cache(Written):
+    """What was last known from Redis, on disk, for a start while Redis is away (spec 5.4)."""
+
+    folder: FilePath | None = Field(default=None, description="Where it is kept; `cache` beside the spool by default.")
+    max_bytes: Whole = Field(
+        default=DEFAULT_CACHE_BYTES,
+        ge=0,
+        le=1 << 40,
+        description="Most that the policy takes there, over all workers; 0 to keep nothing.",
+    )
+
+
 class Algorithm(StrEnum):
     """Signature algorithms of session tokens (spec 3.1)."""
 
@@ -465,6 +481,7 @@ class Settings(Written):
     upstream: Upstream = Field(description="The service behind the proxy.", examples=["{url: http://127.0.0.1:9000}"])
     routes: FilePath = Field(default=Path("routes.yaml"), validate_default=True, description="Routes file.")
     policy: PolicySettings = Field(default_factory=_unset, validate_default=True, description="Where the policy is.")
+    cache: Cache = Field(default=Cache(), description="Last known state of Redis, on disk.")
     sessions: Sessions = Field(default=Sessions(), description="Sessions of people.")
     api_keys: ApiKeys = Field(default=ApiKeys(), description="API keys.")
     anomalies: Anomalies = Field(default=Anomalies(), description="Unusual behaviour of machines.")
