@@ -8,6 +8,7 @@ from sidegate.app.listening import BACKLOG
 from sidegate.app.process import Process
 from sidegate.config.places import TcpEndpoint
 from sidegate.config.settings import masked
+from sidegate.config.settings_model import Durability
 from sidegate.control.admin import AdminServer, admin_application
 from sidegate.control.authzen import AuthZen
 from sidegate.control.configuration import Configuration
@@ -16,6 +17,7 @@ from sidegate.control.probes import Probes
 from sidegate.control.readiness import audit_check, listener_check, policy_check
 from sidegate.control.recorded import RecordedDecider
 from sidegate.control.snapshots import Snapshots
+from sidegate.control.tap import Taps
 from sidegate.core.model.errors import Problem
 from sidegate.telemetry.exposition import Exposition
 from sidegate.telemetry.health import Health, workers_check
@@ -52,6 +54,7 @@ class Admin:
             Probes(health, Exposition(readings)),
             Explanations(process.policies, spool_finder(settings.audit.spool), process.clock),
             Snapshots(process.policies, str(settings.policy.source), process.clock),
+            Taps(settings.audit.spool if settings.audit.durability is not Durability.MEMORY else None, process.stopping),
             Configuration(lambda: masked(settings)),
             AuthZen(RecordedDecider(process.policies, process.trail, process.metrics, process.clock)),
         )

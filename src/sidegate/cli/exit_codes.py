@@ -45,6 +45,10 @@ class DataError(SidegateError):
     """What was handed in as data cannot be read, or does not hold what is asked for."""
 
 
+class UnansweredError(SidegateError):
+    """A running sidecar was asked, and nobody answers, or not as one would."""
+
+
 _BY_FAMILY: Final[tuple[tuple[type[BaseException], ExitCode], ...]] = (
     (UsageError, ExitCode.USAGE),
     (DataError, ExitCode.BAD_DATA),
@@ -54,6 +58,7 @@ _BY_FAMILY: Final[tuple[tuple[type[BaseException], ExitCode], ...]] = (
     (WireError, ExitCode.BAD_DATA),
     (IntegrityError, ExitCode.BAD_DATA),
     (DependencyError, ExitCode.UNAVAILABLE),
+    (UnansweredError, ExitCode.UNAVAILABLE),
     (BrokenPipeError, ExitCode.BROKEN_PIPE),
     (OSError, ExitCode.UNAVAILABLE),
     (KeyboardInterrupt, ExitCode.INTERRUPTED),

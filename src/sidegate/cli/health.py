@@ -104,7 +104,7 @@ def ask(address: str, path: str, timeout_s: float) -> Answer:
         OSError: Nobody answers there.
         ValueError: Who answers does not speak HTTP.
     """
-    family, place = _socket_address(address)
+    family, place = socket_address(address)
     received = b""
     with socket.socket(family, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
@@ -118,7 +118,12 @@ def ask(address: str, path: str, timeout_s: float) -> Answer:
     return Answer(int(status[1]), received.partition(b"\r\n\r\n")[2].decode("utf-8", "replace"))
 
 
-def _socket_address(address: str) -> tuple[socket.AddressFamily, str | tuple[str, int]]:
+def socket_address(address: str) -> tuple[socket.AddressFamily, str | tuple[str, int]]:
+    """Return the family and the place to connect to for ``host:port``, ``[v6]:port`` or ``unix:path``.
+
+    Raises:
+        AddressError: It is none of these.
+    """
     if address.startswith("unix:"):
         return socket.AF_UNIX, address.removeprefix("unix:")
     host, _, port = address.rpartition(":")

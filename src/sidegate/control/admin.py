@@ -7,7 +7,7 @@ from typing import Final, Protocol, TypedDict
 from aiohttp import web
 
 from sidegate.control.answers import MAX_BODY_BYTES, json_answer, text_answer
-from sidegate.control.guard import guard
+from sidegate.control.guard import guard, protect
 from sidegate.control.negotiation import JSON, TEXT, choose
 from sidegate.control.route import Route
 from sidegate.telemetry.log import get_log
@@ -72,6 +72,7 @@ def admin_application(parts: Sequence[Part], hosts: Collection[str] = ()) -> web
         middlewares=[guard(frozenset(host.lower() for host in hosts), [str(route) for route in routes])],
         client_max_size=MAX_BODY_BYTES,
     )
+    application.on_response_prepare.append(protect)
     for route in routes:
         if route.method == "GET":
             application.router.add_get(route.path, route.handler)

@@ -129,7 +129,11 @@ def guard(hosts: Collection[str], routes: Collection[str]) -> Middleware:
                 HTTPStatus.INTERNAL_SERVER_ERROR, "the request could not be answered", "see the log of this process"
             )
             response = problem_answer(failure)
-        response.headers.update(_HEADERS)
         return response
 
     return checked
+
+
+async def protect(_request: web.Request, response: web.StreamResponse) -> None:
+    """Put the protective headers on every answer just before its head goes out, a streamed one's too."""
+    response.headers.update(_HEADERS)
