@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Writes the hashed requirements: requirements/run.txt for running, requirements/dev.txt for everything else on top.
+# Writes the hashed requirements: requirements/run.txt for running, requirements/compile.txt for compiling the data path,
+# requirements/dev.txt for everything else on top.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tool=$(mktemp -d)
@@ -11,3 +12,5 @@ common=(--quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-
 "$tool/bin/pip-compile" "${common[@]}" --all-build-deps --output-file requirements/run.txt pyproject.toml
 "$tool/bin/pip-compile" "${common[@]}" --extra test --extra check --constraint requirements/run.txt \
   --output-file requirements/dev.txt pyproject.toml
+"$tool/bin/pip-compile" "${common[@]}" --constraint requirements/run.txt --constraint requirements/dev.txt \
+  --output-file requirements/compile.txt requirements/compile.in
