@@ -152,7 +152,13 @@ class Sidecar:
 
     def start(self, workers: int = 1) -> "Sidecar":
         """Start it and wait until it is ready."""
-        process = self.launch()
+        self.launch()
+        return self.await_ready(workers)
+
+    def await_ready(self, workers: int = 1) -> "Sidecar":
+        """Wait until what was launched is ready."""
+        process = self._process
+        assert process is not None
 
         def ready() -> bool:
             assert process.poll() is None, f"sidegate ended with {process.returncode}:\n{self.log.read_text()}"
