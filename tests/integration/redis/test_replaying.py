@@ -42,8 +42,8 @@ REVOKED: dict[str, Any] = {"outcome": "deny", "reason": "session_revoked", "revi
 HONEST = [record(1), record(2, **DENIED), record(3, VERA, **REVOKED), record(4, **DENIED)]
 
 
-def judge(records: list[dict[str, Any]], **answers: Any) -> Replay:
-    """Judge *records* after a deny was published at 1002 and vera's session revoked at 1003."""
+def judge(records: list[dict[str, Any]], more: tuple[dict[str, Any], ...] = (), **answers: Any) -> Replay:
+    """Judge *records* after a deny was published at 1002 and vera's session revoked at 1003; *more* was asked too."""
     history = History()
     for revision, denies, begun in ((5, (SECRETS,), 900), (6, (SECRETS, DENY), 1002)):
         text = policy_text(denies=denies)
@@ -51,7 +51,7 @@ def judge(records: list[dict[str, Any]], **answers: Any) -> Replay:
         history.published[revision] = Window(begun, begun)
     history.revoked[VERA.id] = Window(1003, 1003)
     asked = {}
-    for one in HONEST:
+    for one in (*HONEST, *more):
         held = VERA if one["credential"]["id"] == VERA.id else ANA
         reason = answers.get(one["request_id"], None if one["outcome"] == "allow" else one["reason"])
         asked[one["request_id"]] = Asked(one["request_id"], held, 200, reason)
@@ -96,8 +96,8 @@ def test_wrong(place: int, other: dict[str, Any], says: str) -> None:
 
 def test_accepted_after_it_was_refused() -> None:
     """A session that one sidecar has refused as revoked is never accepted there again."""
-    accepted = record(4, VERA, because=["vera-p1"], revision=5, reason="mfa_required", outcome="deny", remedy="step_up")
-    wrong = judge([HONEST[0], HONEST[2], accepted]).findings.wrong
+    accepted = record(5, VERA, because=["vera-p1"], revision=5, reason="mfa_required", outcome="deny", remedy="step_up")
+    wrong = judge([*HONEST, accepted], (accepted,)).findings.wrong
     assert any("refused as revoked before" in one for one in wrong)
 
 
