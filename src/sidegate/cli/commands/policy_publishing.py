@@ -14,7 +14,8 @@ from sidegate.cli.published import RedisOption, fetch_published, with_redis
 from sidegate.config.settings import Settings
 from sidegate.core.policy.diff import EntryChange, diff_documents
 from sidegate.core.policy.document import PolicyDocument
-from sidegate.distribution.redis_publish import Plan, Published, Publisher
+from sidegate.distribution.redis_plan import Plan
+from sidegate.distribution.redis_publish import Published, Publisher
 from sidegate.distribution.redis_trust import load_signing_key
 from sidegate.redis_link.link import Link
 from sidegate.telemetry.clock import SystemClock
