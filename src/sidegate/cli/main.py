@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "can": "Ask whether somebody may do something, and why.",
     "who-can": "List who may exercise an authority on a target.",
     "why": "Explain a recorded decision.",
+    "top": "Show live what a running sidecar does: decisions, denials by reason, latency, upstream, audit, policy.",
     "tap": "Watch what a running sidecar decides, until Ctrl-C.",
     "decide": "Decide requests from standard input, one JSON object to a line.",
     "policy": "Test, compare, show and publish policies.",
