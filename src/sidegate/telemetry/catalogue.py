@@ -73,6 +73,43 @@ class AuditDrop(StrEnum):
     TORN_LINE = "torn_line"  # cut off behind the last whole record after a crash; nobody had been answered
 
 
+class TlsFailure(StrEnum):
+    """Why a TLS handshake with a client came to nothing."""
+
+    NOT_TLS = "not_tls"  # plain HTTP, or something else
+    VERSION = "version"  # no version, cipher or group in common
+    CLIENT_CERTIFICATE = "client_certificate"  # none, or not of `client_ca`
+    REJECTED = "rejected"  # the client does not accept our certificate
+    PROTOCOL = "protocol"  # any other breach
+    TIMEOUT = "timeout"  # not done in time
+    GONE = "gone"  # the client left before it was done
+
+
+class TlsUse(StrEnum):
+    """Where TLS is spoken, and so which files are renewed together."""
+
+    LISTEN = "listen"
+    UPSTREAM = "upstream"
+
+
+class TlsCertificate(StrEnum):
+    """A file of certificates, by its setting; of several the one that expires first counts."""
+
+    LISTEN_CERT = "listen_cert"
+    LISTEN_CLIENT_CA = "listen_client_ca"
+    UPSTREAM_CERT = "upstream_cert"
+    UPSTREAM_CA = "upstream_ca"
+
+
+class ProxyHeaderFailure(StrEnum):
+    """Why a connection that has to begin with a header of the PROXY protocol was refused."""
+
+    UNTRUSTED = "untrusted"  # its peer is not among `trusted_proxies`
+    MALFORMED = "malformed"  # no header, or not in one of its forms
+    TIMEOUT = "timeout"  # not there in time
+    GONE = "gone"  # the peer left before it was whole
+
+
 VERIFIED: Final = "verified"
 """Label of a credential that was found good; any other carries the reason it was refused for."""
 
@@ -310,6 +347,40 @@ WORKER_STARTS: Final = Metric(
     MetricKind.COUNTER,
     "Workers that were started, those that took the place of one that died included.",
 )
+TLS_HANDSHAKE_FAILURES: Final = Metric(
+    "sidegate_tls_handshake_failures_total",
+    MetricKind.COUNTER,
+    "TLS handshakes with clients that came to nothing.",
+    ("cause",),
+    tuple((str(cause),) for cause in TlsFailure),
+    frozenset(),
+)
+TLS_RELOAD_FAILURES: Final = Metric(
+    "sidegate_tls_reload_failures_total",
+    MetricKind.COUNTER,
+    "Renewed TLS files that could not be used; what was read before stayed in force.",
+    ("use",),
+    tuple((str(use),) for use in TlsUse),
+    frozenset((str(use),) for use in TlsUse),
+)
+TLS_CERTIFICATE_REMAINING_SECONDS: Final = Metric(
+    "sidegate_tls_certificate_remaining_seconds",
+    MetricKind.GAUGE,
+    "Time until a TLS certificate in force expires; negative once it has.",
+    ("certificate",),
+    tuple((str(certificate),) for certificate in TlsCertificate),
+    frozenset(),
+    across=Across.MIN,
+    nanos=True,
+)
+PROXY_HEADER_FAILURES: Final = Metric(
+    "sidegate_proxy_header_failures_total",
+    MetricKind.COUNTER,
+    "Connections without a usable header of the PROXY protocol, which were ended.",
+    ("cause",),
+    tuple((str(cause),) for cause in ProxyHeaderFailure),
+    frozenset(),
+)
 PROCESS_CPU_SECONDS: Final = Metric(
     "process_cpu_seconds_total",
     MetricKind.COUNTER,
@@ -347,6 +418,10 @@ METRICS: Final = (
     AUDIT_SPOOL_LIMIT_BYTES,
     CONNECTIONS_LIMIT,
     WORKER_STARTS,
+    TLS_HANDSHAKE_FAILURES,
+    TLS_RELOAD_FAILURES,
+    TLS_CERTIFICATE_REMAINING_SECONDS,
+    PROXY_HEADER_FAILURES,
     PROCESS_CPU_SECONDS,
 )
 """In the order of spec 6.7, which is also that of the exposition, then what spec 3.2 asks for, then what alerts need.

@@ -19,8 +19,11 @@ from sidegate.telemetry.catalogue import (
     Metric,
     MetricKind,
     PresentedKind,
+    ProxyHeaderFailure,
     RequestKind,
     Row,
+    TlsFailure,
+    TlsUse,
     UpstreamFailure,
 )
 from sidegate.telemetry.clock import process_cpu_ns
@@ -116,6 +119,18 @@ ANOMALY_CELL: Final[dict[AnomalyKind, int]] = {
     kind: place_of(catalogue.ANOMALIES) + place for place, kind in enumerate(AnomalyKind)
 }
 
+TLS_FAILURE_CELL: Final[dict[TlsFailure, int]] = {
+    cause: place_of(catalogue.TLS_HANDSHAKE_FAILURES) + place for place, cause in enumerate(TlsFailure)
+}
+
+TLS_RELOAD_FAILURE_CELL: Final[dict[TlsUse, int]] = {
+    use: place_of(catalogue.TLS_RELOAD_FAILURES) + place for place, use in enumerate(TlsUse)
+}
+
+PROXY_HEADER_FAILURE_CELL: Final[dict[ProxyHeaderFailure, int]] = {
+    cause: place_of(catalogue.PROXY_HEADER_FAILURES) + place for place, cause in enumerate(ProxyHeaderFailure)
+}
+
 KEY_EXPIRY_WARNINGS: Final = place_of(catalogue.KEY_EXPIRY_WARNINGS)
 """Cell of `sidegate_key_expiry_warnings_total`."""
 
@@ -187,7 +202,8 @@ class Metrics:
         self.cells: list[int] = [0] * CELLS
         for metric in catalogue.METRICS:
             if metric.kind is MetricKind.GAUGE:
-                self.cells[place_of(metric)] = ABSENT
+                place = place_of(metric)
+                self.cells[place : place + cells_of(metric)] = [ABSENT] * cells_of(metric)
         self.cells[IN_FLIGHT] = self.cells[CONNECTIONS] = 0
         self.decision_seconds = Histogram(self.cells, catalogue.DECISION_SECONDS)
         self.overhead_seconds = Histogram(self.cells, catalogue.OVERHEAD_SECONDS)

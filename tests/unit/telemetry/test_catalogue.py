@@ -39,6 +39,10 @@ OWN_NAMES = [
     "sidegate_audit_spool_limit_bytes",
     "sidegate_connections_limit",
     "sidegate_worker_starts_total",
+    "sidegate_tls_handshake_failures_total{cause}",
+    "sidegate_tls_reload_failures_total{use}",
+    "sidegate_tls_certificate_remaining_seconds{certificate}",
+    "sidegate_proxy_header_failures_total{cause}",
 ]
 
 EACH = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)

@@ -44,7 +44,8 @@ def test_each_cell_belongs_to_one_metric() -> None:
 def test_a_fresh_process_has_counted_nothing_and_knows_no_gauge_but_its_own() -> None:
     """Requests and connections are truly zero; what nobody has told is absent."""
     metrics = Metrics()
-    gauges = {place_of(metric) for metric in catalogue.METRICS if metric.kind is MetricKind.GAUGE}
+    kept = (metric for metric in catalogue.METRICS if metric.kind is MetricKind.GAUGE)
+    gauges = {place_of(metric) + row for metric in kept for row in range(cells_of(metric))}
     assert {metrics.cells[IN_FLIGHT], metrics.cells[CONNECTIONS]} == {0}
     assert {metrics.cells[place] for place in gauges - {IN_FLIGHT, CONNECTIONS}} == {ABSENT}
     assert not any(cell for place, cell in enumerate(metrics.cells) if place not in gauges)

@@ -1,0 +1,104 @@
+"""Clients that speak TLS: counted and timed from their first byte, given to who speaks HTTP after their handshake."""
+
+import asyncio
+import ssl
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from sidegate.proxy.arrival import DIRECT, Arrival, Protocols
+from sidegate.proxy.tls import ContextSource, TlsLink
+from sidegate.telemetry.catalogue import TlsFailure
+from sidegate.telemetry.metrics import TLS_FAILURE_CELL
+
+if TYPE_CHECKING:
+    from sidegate.proxy.gateway import Gateway
+
+_SECURE: Final = Arrival(is_secure=True)
+_NEVER: Final = float("inf")
+
+# Reasons of OpenSSL (err.h); what is not named here is PROTOCOL.
+_CAUSES: Final = {
+    "HTTP_REQUEST": TlsFailure.NOT_TLS,
+    "HTTPS_PROXY_REQUEST": TlsFailure.NOT_TLS,
+    "WRONG_VERSION_NUMBER": TlsFailure.NOT_TLS,
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": TlsFailure.CLIENT_CERTIFICATE,
+    "CERTIFICATE_VERIFY_FAILED": TlsFailure.CLIENT_CERTIFICATE,
+    "UNSUPPORTED_PROTOCOL": TlsFailure.VERSION,
+    "VERSION_TOO_LOW": TlsFailure.VERSION,
+    "NO_SHARED_CIPHER": TlsFailure.VERSION,
+    "NO_SHARED_GROUP": TlsFailure.VERSION,
+    "NO_SUITABLE_KEY_SHARE": TlsFailure.VERSION,
+    "SSLV3_ALERT_BAD_CERTIFICATE": TlsFailure.REJECTED,
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": TlsFailure.REJECTED,
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": TlsFailure.REJECTED,
+    "TLSV1_ALERT_UNKNOWN_CA": TlsFailure.REJECTED,
+}
+
+
+def failure_of(error: Exception | None) -> TlsFailure:
+    """Tell why a handshake came to nothing; *error* is None, or not of TLS, if the client just left."""
+    if not isinstance(error, ssl.SSLError):
+        return TlsFailure.GONE
+    return _CAUSES.get(error.reason or "", TlsFailure.PROTOCOL)
+
+
+class ClientLink(TlsLink):
+    """TLS with one client.
+
+    It has a place among the connections from the beginning, and as long for its handshake as for a request's head, so
+    that a flood of handshakes costs no more than a flood of idle connections.
+
+    Args:
+        gateway: Where connections have their places.
+        contexts: Whose current one is used.
+        protocols: Who may speak after the handshake.
+        arrival: What the PROXY protocol said before it.
+
+    Attributes:
+        deadline: Of the handshake.
+    """
+
+    __slots__ = ("_arrival", "_gateway", "_protocols", "_timed_out", "deadline")
+
+    def __init__(
+        self, gateway: "Gateway", contexts: ContextSource, protocols: Protocols, arrival: Arrival = DIRECT
+    ) -> None:
+        super().__init__(contexts.context, server_side=True)
+        self._gateway = gateway
+        self._protocols = protocols
+        self._arrival = _SECURE if arrival is DIRECT else replace(arrival, is_secure=True)
+        self._timed_out = False
+        self.deadline = _NEVER
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        super().connection_made(transport)
+        if self._gateway.admit(self):
+            self.deadline = self._gateway.deadlines.now + self._gateway.limits.head_timeout_s
+        else:
+            # There is no way to say so that costs less than a handshake.
+            self.abort()
+
+    def deadline_passed(self, now: float) -> None:
+        """The handshake takes too long."""
+        del now
+        self._timed_out = True
+        self.abort()
+
+    def going_away(self) -> None:
+        """See :class:`sidegate.proxy.arrival.Guest`. Who is about to ask is still answered."""
+
+    def shut_down(self) -> None:
+        """See :class:`sidegate.proxy.arrival.Guest`."""
+        self.abort()
+
+    def _opened(self) -> None:
+        speaker = self._protocols.negotiated(self.tls.selected_alpn_protocol())(self._arrival)
+        self._give_to(speaker)
+        self._gateway.hand_over(self, lambda: speaker.connection_made(self))
+
+    def _refused(self, error: Exception | None) -> None:
+        if self in self._gateway.connections:
+            cause = TlsFailure.TIMEOUT if self._timed_out else failure_of(error)
+            self._gateway.cells[TLS_FAILURE_CELL[cause]] += 1
+        self._gateway.dismiss(self)
