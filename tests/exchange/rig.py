@@ -191,6 +191,13 @@ class MemoryPool(UpstreamPool):
         return upstream
 
 
+class _HandTimer(asyncio.TimerHandle):
+    """A timer that no event loop knows of."""
+
+    def cancel(self) -> None:
+        asyncio.Handle.cancel(self)
+
+
 class HandClock:
     """Stands where the event loop's time and timers are asked for; moves when told to."""
 
@@ -205,7 +212,7 @@ class HandClock:
     def call_later(self, delay: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
         """Remember a timer."""
         loop = asyncio.get_running_loop()
-        handle = asyncio.TimerHandle(self._now + delay, callback, (), loop)
+        handle = _HandTimer(self._now + delay, callback, (), loop)
         self._timers.append((self._now + delay, handle))
         return handle
 

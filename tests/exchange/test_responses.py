@@ -52,24 +52,13 @@ def unchunked(body: bytes) -> bytes:
             b"HTTP/1.1 200 OK\r\nx-B: 1\r\nContent-Length: 0\r\nA: \r\n\r\n",
             id="order-spelling-hop-by-hop",
         ),
-        pytest.param(b"GET", b"HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n", b"HTTP/1.1 204 No\r\n\r\n", id="204"),
-        pytest.param(
-            b"GET",
-            b"HTTP/1.1 304 Not\r\nContent-Length: 5\r\nETag: x\r\n\r\n",
-            b"HTTP/1.1 304 Not\r\nContent-Length: 5\r\nETag: x\r\n\r\n",
-            id="304",
-        ),
+        pytest.param(b"GET", b"HTTP/1.1 204 No\r\n\r\n", b"HTTP/1.1 204 No\r\n\r\n", id="204"),
+        pytest.param(b"GET", b"HTTP/1.1 304 Not\r\nETag: x\r\n\r\n", b"HTTP/1.1 304 Not\r\nETag: x\r\n\r\n", id="304"),
         pytest.param(
             b"HEAD",
-            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
-            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
-            id="head",
-        ),
-        pytest.param(
-            b"HEAD",
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-            id="head-chunked",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            id="head-of-nothing",
         ),
         pytest.param(
             b"GET",
@@ -97,6 +86,43 @@ async def test_answers(rig: Rig, vera: bytes, method: bytes, answer: bytes, expe
         assert not client.ended
         assert not rig.upstream.closed
         assert len(rig.decisions()) == number
+    assert rig.completions() == []
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "expected"),
+    [
+        pytest.param(b"GET", b"HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n", b"HTTP/1.1 204 No\r\n\r\n", id="204"),
+        pytest.param(
+            b"GET",
+            b"HTTP/1.1 304 Not\r\nContent-Length: 5\r\nETag: x\r\n\r\n",
+            b"HTTP/1.1 304 Not\r\nContent-Length: 5\r\nETag: x\r\n\r\n",
+            id="304",
+        ),
+        pytest.param(
+            b"HEAD",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+            id="head",
+        ),
+        pytest.param(
+            b"HEAD",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            id="head-chunked",
+        ),
+    ],
+)
+async def test_announced_bodies(rig: Rig, vera: bytes, method: bytes, answer: bytes, expected: bytes) -> None:
+    """HEAD, 204 and 304 have no body whatever the head says (spec 2.5); an upstream that announces one may send it a
+    moment later, so that its connection serves nobody else."""
+    for number, cuts in enumerate(cuttings(answer), 1):
+        client = await ask(rig, vera, method)
+        await rig.feed(rig.pool.opened[-1], answer, cuts)
+        assert bytes(client.sent) == expected
+        assert not client.ended
+        assert len(rig.pool.opened) == number
+        assert rig.pool.opened[-1].closed
     assert rig.completions() == []
 
 

@@ -11,7 +11,7 @@ from sidegate.core.wire.problem import status_of
 from sidegate.core.wire.response import ResponseHead
 from sidegate.proxy.relay import Forward, Relay
 from sidegate.proxy.tunnel import Tunnel
-from sidegate.proxy.upstream import UpstreamConnection
+from sidegate.proxy.upstream import Holder, UpstreamConnection
 from sidegate.telemetry.catalogue import RequestKind, UpstreamFailure
 from sidegate.telemetry.clock import monotonic_ns
 
@@ -82,6 +82,15 @@ class Passage:
     def bytes_out(self) -> int:
         """Bytes to the client so far."""
         return self._relay.bytes_out + (0 if self._tunnel is None else self._tunnel.bytes_out)
+
+    @property
+    def holder(self) -> Holder | None:
+        """See :class:`sidegate.proxy.relay.Owner`: told apart by what outlives a token, so not by the token."""
+        if not self._permit.queries:
+            return None
+        credential = self._permit.queries[0].credential
+        links = (link.id for link in credential.chain)
+        return credential.kind.value, credential.id, credential.account, credential.org, *links
 
     def lasting(self) -> None:
         """See :class:`sidegate.proxy.relay.Owner`."""

@@ -10,7 +10,7 @@ from sidegate.core.wire.fields import has_stray_line_end
 from sidegate.core.wire.response import MAX_INTERIM, Framing, ResponseHead
 from sidegate.proxy.body import BodyReader, ChunkedBody, LengthBody, UntilCloseBody, frame_chunks
 from sidegate.proxy.reading import UPGRADE_LINES, Head
-from sidegate.proxy.upstream import UpstreamConnection
+from sidegate.proxy.upstream import Holder, UpstreamConnection
 from sidegate.telemetry.clock import monotonic_ns
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ _HEAD_END: Final = b"\r\n\r\n"
 
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"REPORT", b"SEARCH"})
 """RFC 9110 section 9.2.2 and the read-only methods of WebDAV."""
+
+TAKES_CONTENT: Final = frozenset({b"PUT", b"POST", b"PATCH", b"PROPFIND", b"REPORT", b"SEARCH"})
+"""Methods whose request body means something (RFC 9110 section 9.3, WebDAV); upstreams skip that of others unread."""
 
 LASTING_S: Final = 1.0
 """A body that is longer in transfer stays subscribed to its principal (spec 2.7)."""
@@ -57,6 +60,10 @@ class Forward:
 class Owner(Protocol):
     """The exchange that a relay works for. Exactly one of these is called, once; :meth:`lasting` maybe before."""
 
+    @property
+    def holder(self) -> Holder | None:
+        """Whose request it is; None if anybody may make it."""
+
     def lasting(self) -> None:
         """The request lasts: see to it that it ends with the access it was allowed by."""
 
@@ -89,11 +96,11 @@ class Relay:
     __slots__ = (
         "_choked",
         "_client",
-        "_early",
         "_forward",
         "_gateway",
         "_held",
         "_interim",
+        "_is_last",
         "_keep",
         "_over",
         "_owner",
@@ -121,7 +128,7 @@ class Relay:
         self._interim = 0
         self._reader: BodyReader | None = None
         self._keep = False
-        self._early = False
+        self._is_last = False
         self._retried = False
         self._over = False
         self._throttled = False
@@ -138,7 +145,8 @@ class Relay:
     def start(self) -> None:
         """Send the request on an idle connection, or open one."""
         self._client.deadline = self._gateway.deadlines.now + self._gateway.limits.response_timeout_s
-        upstream = self._gateway.pool.take(self._gateway.deadlines.now, is_retriable=self._is_retriable)
+        holder = None if self._forward.body is None or self._owner is None else self._owner.holder
+        upstream = self._gateway.pool.take(self._gateway.deadlines.now, is_retriable=self._is_retriable, holder=holder)
         if upstream is not None:
             self.attach(upstream)
         else:
@@ -368,8 +376,13 @@ class Relay:
         forward = self._forward
         bodiless = head.framing is Framing.NONE or forward.request.method == b"HEAD"
         sent = forward.body is None or forward.body.done
-        self._early = not sent
+        # An upstream that answered before the body was whole may take the rest of it for a request (spec 2.5).
+        self._is_last = not sent
         if bodiless:
+            # It may send what it announces all the same, a moment later (RFC 9110 section 9.3.2).
+            self._is_last |= head.framing is not Framing.NONE and (
+                head.framing is not Framing.LENGTH or head.length > 0
+            )
             if rest:
                 raise WireError(502, Reason.UPSTREAM_INVALID, "the upstream sent bytes after its response")
             payload, done = b"", True
@@ -436,17 +449,33 @@ class Relay:
         self._over = True
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
-            body = self._forward.body
-            # What was written and not taken yet was not sent, and the next request would come behind it.
-            sent = body is None or (body.done and not upstream.transport.get_write_buffer_size())
-            # An upstream that answered before the body was whole may take the rest of it for a request (spec 2.5).
-            if head.close or self._early or not sent or self._forward.request.websocket_accept is not None:
-                upstream.discard()
-            else:
+            if self._is_reusable(head, upstream):
                 if self._throttled:
                     upstream.transport.resume_reading()
-                self._gateway.pool.release(upstream, self._gateway.deadlines.now)
+                upstream.is_doubtful = self._reader is not None
+                holder = None if self._forward.body is None or self._owner is None else self._owner.holder
+                self._gateway.pool.release(upstream, self._gateway.deadlines.now, holder=holder)
+            else:
+                upstream.discard()
         self._let_go().relayed(head, keep=self._keep)
+
+    def _is_reusable(self, head: ResponseHead, upstream: UpstreamConnection) -> bool:
+        """Whether *upstream* may be given another request: of anybody, or if this one had a body of its holder."""
+        forward = self._forward
+        if head.close or self._is_last or forward.request.websocket_accept is not None:
+            return False
+        if forward.body is None:
+            return True
+        # What was written and not taken yet was not sent, and the next request would come behind it. Refusals and
+        # redirects are often answered without reading a body, and nobody's requests can be kept apart from others'.
+        return (
+            forward.body.done
+            and not upstream.transport.get_write_buffer_size()
+            and 200 <= head.status < 300
+            and forward.request.method in TAKES_CONTENT
+            and self._owner is not None
+            and self._owner.holder is not None
+        )
 
     def _spoil(self, detail: str) -> None:
         """The upstream's bytes cannot be read in one way (spec 2.5)."""

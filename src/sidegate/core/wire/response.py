@@ -37,7 +37,8 @@ class ResponseHead:
             the empty line at the end.
         framing: Of the body, for any method but HEAD.
         length: Bytes of the body when framing is LENGTH, else 0.
-        close: The upstream will not serve another request on this connection.
+        close: This connection serves no other request: the upstream says so, or it announced a body for an answer that
+            has none and may send it all the same.
         upgrade: Value of ``Upgrade`` when ``Connection`` holds ``upgrade``, else None.
         websocket_accept: Value of ``Sec-WebSocket-Accept``.
         event_stream: ``Content-Type`` is ``text/event-stream``.
@@ -78,7 +79,7 @@ def _assemble(status: int, minor: int, phrase: bytes | None, fields: Fields) -> 
     nominated = frozenset(
         token.strip(b" \t").lower() for field in values.get(b"connection", []) for token in field.split(b",")
     )
-    framing, length = _framing(status, minor, fields)
+    framing, length, is_announced = _framing(status, minor, fields)
     bodiless = status < 200 or status == 204
     forward = [b"HTTP/1.1 %d %b\r\n" % (status, phrase or b"")]
     for name, field in fields:
@@ -98,6 +99,7 @@ def _assemble(status: int, minor: int, phrase: bytes | None, fields: Fields) -> 
         length=length,
         close=b"close" in nominated
         or framing is Framing.UNTIL_CLOSE
+        or is_announced
         or (minor == 0 and b"keep-alive" not in nominated),
         upgrade=b",".join(values.get(b"upgrade", [])) if b"upgrade" in nominated else None,
         websocket_accept=accept[0] if len(accept) == 1 else None,
@@ -105,7 +107,8 @@ def _assemble(status: int, minor: int, phrase: bytes | None, fields: Fields) -> 
     )
 
 
-def _framing(status: int, minor: int, fields: Fields) -> tuple[Framing, int]:
+def _framing(status: int, minor: int, fields: Fields) -> tuple[Framing, int, bool]:
+    """Return framing and length, and whether a body is announced where none may be."""
     try:
         length, chunked = read_framing(fields)
     except FramingError as error:
@@ -114,12 +117,12 @@ def _framing(status: int, minor: int, fields: Fields) -> tuple[Framing, int]:
         # RFC 9112 section 6.1: faulty framing. Who does not know chunks may have ended the body with its connection.
         raise _invalid("Transfer-Encoding is not part of HTTP/1.0")
     if status < 200 or status in {204, 304}:
-        return Framing.NONE, 0
+        return Framing.NONE, 0, chunked or length > 0
     if chunked:
-        return Framing.CHUNKED, 0
+        return Framing.CHUNKED, 0, False
     if length != NO_LENGTH:
-        return Framing.LENGTH, length
-    return Framing.UNTIL_CLOSE, 0
+        return Framing.LENGTH, length, False
+    return Framing.UNTIL_CLOSE, 0, False
 
 
 def _invalid(detail: str) -> WireError:
