@@ -177,7 +177,8 @@ def _file_source(text: str, info: ValidationInfo) -> FileSource:
     return FileSource(_in_folder(type(text)(name), info))
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether *host*, a name or an address, is this machine itself and nothing outside it."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -188,7 +189,7 @@ def _jwks(text: str, info: ValidationInfo) -> FileSource | UrlSource:
     if text.startswith("file:"):
         return _file_source(text, info)
     parts = urlsplit(text)
-    is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
     if not is_safe or not parts.hostname or parts.username is not None or parts.fragment:
         # Whoever can answer in the place of the issuer makes every session: plain HTTP stays on this machine.
         raise ValueError("write file: and a path, or an https:// address (http:// only on the loopback)")
@@ -211,7 +212,7 @@ def _redis(text: str) -> RedisSource:
 
 def _collector(text: str, _info: ValidationInfo) -> UrlSource:
     parts = urlsplit(text)
-    is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
     if not is_safe or not parts.hostname or parts.fragment:
         # Records say who did what: they do not cross a network that others read or change.
         raise ValueError("write an https:// address (http:// only on the loopback)")
