@@ -121,6 +121,12 @@ class ClientConnection(PieceReader):
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         self.deadline = self._gateway.deadlines.now + self._gateway.limits.idle_timeout_s
 
+    def join(self, transport: asyncio.Transport, peer: Peer) -> None:
+        """Serve one stream of a connection that has its place already; what *transport* carries comes from *peer*."""
+        self.transport = transport
+        self._peer = peer
+        self.deadline = self._gateway.deadlines.now + self._gateway.limits.idle_timeout_s
+
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
         if self._lingering >= 0:
@@ -181,7 +187,7 @@ class ClientConnection(PieceReader):
         elif self._is_full or self._lingering >= 0:
             self._judge_draining(now)
         elif self._held:
-            self._refuse(WireError(408, Reason.REQUEST_TIMEOUT, "the request head did not arrive in time"))
+            self.refuse(WireError(408, Reason.REQUEST_TIMEOUT, "the request head did not arrive in time"))
         else:
             # Not a close and nothing more: what the client does not take would keep the connection for ever.
             self._begin_to_linger()
@@ -205,6 +211,11 @@ class ClientConnection(PieceReader):
             self.serving.shut_down()
         else:
             self.transport.abort()
+
+    def refuse(self, error: WireError) -> None:
+        """Refuse what cannot be read."""
+        self._held.clear()
+        self._serve(Unreadable(error))
 
     def hold(self, data: bytes) -> None:
         """Keep bytes that cannot be used yet, and read no more until :meth:`read_on`."""
@@ -299,10 +310,10 @@ class ClientConnection(PieceReader):
         """Keep the beginning of a head, unless it can never become a good one."""
         # Two bytes back: the CR of a line end may have come before its LF.
         if has_stray_line_end(data, max(0, self._scanned - 2), limit):
-            self._refuse(WireError(400, Reason.MALFORMED_REQUEST, STRAY_LINE_END))
+            self.refuse(WireError(400, Reason.MALFORMED_REQUEST, STRAY_LINE_END))
         elif len(data) > limit:
             detail = f"the request head is longer than {limit} bytes"
-            self._refuse(WireError(431, Reason.HEAD_TOO_LARGE, detail))
+            self.refuse(WireError(431, Reason.HEAD_TOO_LARGE, detail))
         elif self._is_complete:
             self.transport.close()
         else:
@@ -311,10 +322,6 @@ class ClientConnection(PieceReader):
             if not self._scanned:
                 self.deadline = self._gateway.deadlines.now + self._gateway.limits.head_timeout_s
             self._scanned = len(data)
-
-    def _refuse(self, error: WireError) -> None:
-        self._held.clear()
-        self._serve(Unreadable(error))
 
     def _linger(self) -> None:
         """Close so that the client can read its answer: end our side, throw away what still comes, then close."""
