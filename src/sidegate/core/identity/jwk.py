@@ -1,15 +1,24 @@
 """Public keys that tokens are verified with, read from a JWK set (RFC 7517, RFC 7518, RFC 8037)."""
 
+import hmac
 from collections.abc import Mapping
 from enum import StrEnum
 from hashlib import sha256
 from typing import Final, assert_never
 
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey, EllipticCurvePublicNumbers
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    EllipticCurvePublicKey,
+    EllipticCurvePublicNumbers,
+)
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from jwt.algorithms import ECAlgorithm, HMACAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from sidegate.core.identity.encoding import decode_base64url, read_object
 from sidegate.core.model.errors import Dependency, DependencyError
@@ -42,10 +51,9 @@ class Algorithm(StrEnum):
     HS256 = "HS256"
 
 
-_RS256: Final = RSAAlgorithm(RSAAlgorithm.SHA256)
-_ES256: Final = ECAlgorithm(ECAlgorithm.SHA256, SECP256R1)
-_EDDSA: Final = OKPAlgorithm()
-_HS256: Final = HMACAlgorithm(HMACAlgorithm.SHA256)
+_SHA256: Final = SHA256()
+_PKCS1: Final = PKCS1v15()
+_ECDSA: Final = ECDSA(_SHA256)
 
 
 @value
@@ -67,17 +75,26 @@ class VerificationKey:
     def verifies(self, message: bytes, signature: bytes) -> bool:
         """Whether *signature* is this key's over *message*."""
         # The type decides, not a name: a public key can never end up as an HMAC secret.
-        match self.material:
-            case RSAPublicKey():
-                return _RS256.verify(message, self.material, signature)
-            case EllipticCurvePublicKey():
-                return _ES256.verify(message, self.material, signature)
-            case Ed25519PublicKey():
-                return _EDDSA.verify(message, self.material, signature)
-            case bytes():
-                return _HS256.verify(message, self.material, signature)
-            case _:
-                assert_never(self.material)
+        try:
+            match self.material:
+                case RSAPublicKey():
+                    self.material.verify(signature, message, _PKCS1, _SHA256)
+                case EllipticCurvePublicKey():
+                    # RFC 7518 section 3.4: r and s, 32 bytes each, not the DER of other protocols.
+                    if len(signature) != 2 * _COORDINATE_BYTES:
+                        return False
+                    r, s = signature[:_COORDINATE_BYTES], signature[_COORDINATE_BYTES:]
+                    der = encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))
+                    self.material.verify(der, message, _ECDSA)
+                case Ed25519PublicKey():
+                    self.material.verify(signature, message)
+                case bytes():
+                    return hmac.compare_digest(hmac.digest(self.material, message, "sha256"), signature)
+                case _:
+                    assert_never(self.material)
+        except InvalidSignature:
+            return False
+        return True
 
 
 @value

@@ -6,9 +6,19 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from tests.unit.core.identity.issuer import ALL, NOW, Issuer, number
 
-from sidegate.core.identity.jwk import MAX_KEYS, NO_KEYS, Algorithm, KeySet, parse_jwks, shared_secret
+from sidegate.core.identity.jwk import (
+    MAX_KEYS,
+    NO_KEYS,
+    Algorithm,
+    KeySet,
+    VerificationKey,
+    parse_jwks,
+    shared_secret,
+)
 from sidegate.core.model.errors import DependencyError
 from sidegate.core.model.units import UnixMillis
 
@@ -174,3 +184,47 @@ def test_shared_secret_still_holds(issuer: Issuer) -> None:
     secret = shared_secret(b"a" * 32)
     assert KeySet({}, secret, UnixMillis(0)).still_holds(secret, NOW)
     assert not issuer.keys().still_holds(secret, NOW)
+
+
+_MESSAGE = b"header.payload"
+
+
+def _raw_signature(key: ec.EllipticCurvePrivateKey) -> tuple[bytes, bytes]:
+    """Return r || s of RFC 7518 and the DER of the same signature."""
+    der = key.sign(_MESSAGE, ec.ECDSA(SHA256()))
+    r, s = decode_dss_signature(der)
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big"), der
+
+
+@pytest.mark.parametrize(
+    ("change", "holds"),
+    [
+        pytest.param(lambda raw, _: raw, True, id="as-signed"),
+        pytest.param(lambda _, der: der, False, id="der"),
+        pytest.param(lambda raw, _: raw + b"\0", False, id="a-byte-more"),
+        pytest.param(lambda raw, _: b"\0" + raw, False, id="a-byte-before"),
+        pytest.param(lambda raw, _: raw[:63], False, id="a-byte-less"),
+        pytest.param(lambda raw, _: bytes(64), False, id="both-zero"),
+        pytest.param(lambda raw, _: bytes(32) + raw[32:], False, id="r-zero"),
+        pytest.param(lambda raw, _: raw[:32] + bytes(32), False, id="s-zero"),
+        pytest.param(lambda raw, _: b"\xff" * 64, False, id="beyond-the-order"),
+        pytest.param(lambda raw, _: raw[32:] + raw[:32], False, id="changed-places"),
+    ],
+)
+def test_es256_signature_form(change: Callable[[bytes, bytes], bytes], holds: bool) -> None:
+    """Only r and s of 32 bytes each are a signature of ES256 (RFC 7518 section 3.4), and never those that hold for
+    any message."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    key = VerificationKey("k", Algorithm.ES256, private.public_key(), b"")
+    assert key.verifies(_MESSAGE, change(*_raw_signature(private))) is holds
+
+
+@pytest.mark.parametrize("length", [0, 1, 31, 33, 63, 64, 65, 255, 257, 512])
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_signatures_of_any_length(issuer: Issuer, algorithm: Algorithm, length: int) -> None:
+    """A signature of another length than the algorithm's is one that does not hold, never an error."""
+    keys = issuer.keys()
+    assert keys.shared is not None
+    for key in (*keys.by_kid.values(), keys.shared):
+        if key.algorithm is algorithm:
+            assert not key.verifies(_MESSAGE, b"\1" * length)
