@@ -117,7 +117,6 @@ def _policy_changes() -> Json:
         "step": "60s",
         "titleFormat": "another policy",
         "textFormat": "{{instance}}",
-        "useValueForTime": False,
     }
 
 

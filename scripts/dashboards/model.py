@@ -22,7 +22,6 @@ class Unit(StrEnum):
     NUMBER = "short"
     SECONDS = "s"
     BYTES = "bytes"
-    BYTES_PER_SECOND = "binBps"
     SHARE = "percentunit"
 
 
