@@ -6,11 +6,12 @@ from enum import Enum
 from types import UnionType
 from typing import Any, Final, Literal, Protocol, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
+from pydantic import ConfigDict, RootModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from sidegate.config.forms import Hint
+from sidegate.config.lean import BaseModel
 from sidegate.config.yaml_tree import Path
 from sidegate.core.model.errors import Position, Problem
 
@@ -23,7 +24,7 @@ _SHOWN: Final = 60
 class Written(BaseModel):
     """Base of everything that is written in a file: immutable, and a key that nobody knows is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True)
 
 
 class Places(Protocol):

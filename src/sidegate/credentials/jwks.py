@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, Protocol
@@ -158,6 +159,8 @@ def open_session() -> aiohttp.ClientSession:
     """Return a client session for :class:`UrlFetcher`: no cookies, no proxies, no decompression, bounded in time."""
     return aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S),
+        # The system's authorities, read now: aiohttp's own context may trust nobody (telemetry/lean_http.py).
+        connector=aiohttp.TCPConnector(ssl=ssl.create_default_context()),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
