@@ -12,6 +12,7 @@ from tests.integration.redis.servers import Cluster, RedisServer
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.credentials.events import Revoked, RevokedKind
+from sidegate.credentials.redis_following import SETTLE
 from sidegate.credentials.table import facts_of
 
 __all__ = ["cluster", "shared_cluster"]
@@ -111,15 +112,90 @@ def test_changes_missed_by_who_was_away(stores: RedisStores) -> None:
     assert worker.state.refusal_of(session(), T) == Reason.SESSION_REVOKED
 
 
+def lose_everything(stores: RedisStores, redis: RedisServer, *knowing: RedisWorker) -> None:
+    """Empty Redis, and have *knowing* notice and go on once everybody had the time to write what they know."""
+    redis.command("FLUSHALL")
+    assert [worker.wait(worker.state.connect()) for worker in knowing] == [False] * len(knowing)
+    stores.clock.advance(SETTLE)
+    assert [worker.wait(worker.state.connect()) for worker in knowing] == [True] * len(knowing)
+
+
 def test_lost_data_is_written_again(stores: RedisStores, redis: RedisServer) -> None:
     """A Redis that comes back empty gets what a follower remembers, and everything held is fetched anew."""
     worker = stores.worker()
     worker.refusal_of(session(), T)
     worker.revoke(REVOKED)
-    redis.command("FLUSHALL")
-    assert worker.wait(worker.state.connect())
+    lose_everything(stores, redis, worker)
+    assert is_missing(worker)
     assert stores.worker().refusal_of(session(), T) == Reason.SESSION_REVOKED
     assert worker.refusal_of(session(), T) == Reason.SESSION_REVOKED
+
+
+def test_a_lost_use_is_written_again(stores: RedisStores, redis: RedisServer) -> None:
+    """A single-use key that one sidecar saw used stays used up, for those that never heard of it too."""
+    first, second = stores.worker(), stores.worker()
+    assert first.refusal_of(key(), T) is None
+    assert second.refusal_of(key(), T) is None
+    assert first.consume_key(key(), T) is None
+    redis.command("FLUSHALL")
+    assert second.consume_key(key(), T) is Reason.POLICY_UNAVAILABLE
+    assert [worker.wait(worker.state.connect()) for worker in (first, second)] == [False, False]
+    assert second.consume_key(key(), T) is Reason.POLICY_UNAVAILABLE
+    stores.clock.advance(SETTLE)
+    assert [worker.wait(worker.state.connect()) for worker in (first, second)] == [True, True]
+    assert second.consume_key(key(), T) is Reason.KEY_CONSUMED
+    assert stores.worker().refusal_of(key(), T) is Reason.KEY_CONSUMED
+
+
+def test_what_is_not_there_means_nothing_in_other_data(stores: RedisStores, redis: RedisServer) -> None:
+    """A follower that has not noticed the loss yet takes the absence of a revocation for nothing, and looks."""
+    first, second = stores.worker(), stores.worker()
+    first.revoke(REVOKED)
+    redis.command("FLUSHALL")
+    assert not second.know(*facts_of(session()))
+    assert [worker.wait(worker.state.connect()) for worker in (first, second)] == [False, False]
+    assert not second.know(*facts_of(session()))
+    stores.clock.advance(SETTLE)
+    assert [worker.wait(worker.state.connect()) for worker in (first, second)] == [True, True]
+    assert second.refusal_of(session(), T) is Reason.SESSION_REVOKED
+
+
+def test_what_is_held_is_believed_while_others_write(stores: RedisStores, redis: RedisServer) -> None:
+    """A Redis that lost its data counts as away for a moment: what is known goes on (spec 5.4)."""
+    worker = stores.worker()
+    assert worker.refusal_of(session(), T) is None
+    worker.record_activity(seen(0))
+    redis.command("FLUSHALL")
+    assert not worker.wait(worker.state.connect())
+    assert not is_missing(worker)
+    assert worker.state.refusal_of(session(), T) is None
+
+
+def test_lost_twice(stores: RedisStores, redis: RedisServer) -> None:
+    """What was written again into data that is lost in its turn is written once more, and waited for anew."""
+    worker = stores.worker()
+    worker.revoke(REVOKED)
+    redis.command("FLUSHALL")
+    assert not worker.wait(worker.state.connect())
+    stores.clock.advance(SETTLE)
+    lose_everything(stores, redis, worker)
+    assert stores.worker().refusal_of(session(), T) == Reason.SESSION_REVOKED
+
+
+def test_the_end_is_lost(stores: RedisStores, redis: RedisServer) -> None:
+    """A fail-over that lost the last revocation gets it again; one that is there stays as it is."""
+    worker = stores.worker()
+    worker.revoke(Revoked(RevokedKind.SESSION, "s2", T))
+    worker.revoke(REVOKED)
+    last = redis.command("XREVRANGE", CHANGES, "+", "-", "COUNT", "1")
+    assert last == "*1"
+    for command in (("DEL", "sidegate:{state}:revoked:session:s1"), ("DECR", "sidegate:{state}:sequence")):
+        redis.command(*command)
+    assert not worker.wait(worker.state.connect())
+    stores.clock.advance(SETTLE)
+    assert worker.wait(worker.state.connect())
+    assert stores.worker().refusal_of(session(), T) == Reason.SESSION_REVOKED
+    assert redis.command("GET", "sidegate:{state}:sequence") == "2"
 
 
 def test_nothing_is_believed_for_too_long(stores: RedisStores) -> None:

@@ -75,6 +75,10 @@ class FactTable:
             self._put(fact, held)
         return held
 
+    def snapshot(self) -> list[tuple[Fact, HeldFact]]:
+        """Return everything, those that were asked for last first."""
+        return [*self._younger.items(), *self._elder.items()]
+
     def clear(self) -> None:
         """Forget everything."""
         self._younger, self._elder = {}, {}

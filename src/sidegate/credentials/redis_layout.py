@@ -146,6 +146,7 @@ return 1
 length of the stream. Record and event are there together; an earlier instant never takes a later one's place."""
 
 CONSUME: Final = make_script("""
+if redis.call('GET', KEYS[4]) ~= ARGV[4] then return 'other_data' end
 if redis.call('EXISTS', KEYS[2]) == 1 then return 'key_revoked' end
 local org = redis.call('GET', KEYS[3])
 if org and tonumber(ARGV[2]) <= tonumber(org) then return 'key_revoked' end
@@ -157,8 +158,32 @@ else
 end
 return 'consumed'
 """)
-"""Keys: the use, the key's revocation, the organization's. Arguments: instant, when the key was made, how long the use
-is kept (0 for good). A script runs alone: of any number of callers one is told ``consumed``."""
+"""Keys: the use, the key's revocation, the organization's, the epoch. Arguments: instant, when the key was made, how
+long the use is kept (0 for good), the epoch of the data that the caller follows: in other data an earlier use may be
+missing. A script runs alone: of any number of callers one is told ``consumed``."""
+
+RESTORE: Final = make_script("""
+local restored = 0
+for i = 3, #KEYS do
+  local at, kept, event = ARGV[3 * i - 7], ARGV[3 * i - 6], ARGV[3 * i - 5]
+  local known = redis.call('GET', KEYS[i])
+  if not known or (event ~= '' and tonumber(known) < tonumber(at)) then
+    if kept == '0' then
+      redis.call('SET', KEYS[i], at)
+    else
+      redis.call('SET', KEYS[i], at, 'PX', kept)
+    end
+    if event ~= '' then
+      redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'n', redis.call('INCR', KEYS[2]), 'e', event)
+    end
+    restored = restored + 1
+  end
+end
+return restored
+""")
+"""Keys: the stream, its sequence, then revocations and uses of keys. Arguments: length of the stream, then for each of
+these the instant, how long it is kept (0 for good), and the event (none for a use). What is there stays, but for a
+revocation that is earlier. Answers how many were not there."""
 
 TOUCH: Final = make_script("""
 local found = redis.call('HMGET', KEYS[1], 'v', 'started', 'seen')

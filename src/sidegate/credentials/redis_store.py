@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from sidegate.core.model.decision import Reason
-from sidegate.core.model.errors import IntegrityError
+from sidegate.core.model.errors import Dependency, DependencyError, IntegrityError
 from sidegate.core.model.principal import VerifiedCredential
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.core.model.value import hot_value, value
@@ -19,6 +19,7 @@ from sidegate.credentials.events import (
     encode_event,
     key_name,
 )
+from sidegate.credentials.held import KnownFact
 from sidegate.credentials.ports import Fact
 from sidegate.credentials.redis_layout import (
     CHANGES,
@@ -26,7 +27,9 @@ from sidegate.credentials.redis_layout import (
     CONSUME,
     CREATE,
     EPOCH,
+    KEPT_FOR_GOOD,
     ORGANIZATIONS,
+    RESTORE,
     REVOKE,
     SEQUENCE,
     SYNCHRONIZE,
@@ -42,11 +45,12 @@ from sidegate.credentials.redis_layout import (
     session_key,
     session_of,
 )
-from sidegate.credentials.table import SESSION_RETENTION, SessionRecord
+from sidegate.credentials.remembered import UsedUp
+from sidegate.credentials.table import REVOCATION_RETENTION, SESSION_RETENTION, SessionRecord
 from sidegate.redis_link.address import Topology
-from sidegate.redis_link.errors import RedisRefusedError
+from sidegate.redis_link.errors import RETRY_AFTER_S, RedisRefusedError
 from sidegate.redis_link.link import Link, pairs
-from sidegate.redis_link.servers import Command, Reply
+from sidegate.redis_link.servers import Argument, Command, Reply
 
 GRACE: Final = Millis(24 * 60 * 60 * 1000)
 """How long things are kept that are over, so that whoever comes with one is told why it is refused."""
@@ -55,8 +59,14 @@ READ_AT_ONCE: Final = 500
 """Events that are taken from the stream in one go: some milliseconds of work for the event loop."""
 
 _LISTED_AT_ONCE: Final = 500
+_RESTORED_AT_ONCE: Final = 200
+"""Some milliseconds of work for Redis, during which it does nothing else."""
+_RESTORE_WITHIN: Final = Millis(2000)
 
 _REFUSED: Final = {b"key_consumed": Reason.KEY_CONSUMED, b"key_revoked": Reason.KEY_REVOKED, b"consumed": None}
+
+_Lost = tuple[int, int, bytes]
+"""Instant, how long it is kept, and the event."""
 
 StreamId = tuple[int, int]
 """Of an event; ordered."""
@@ -64,19 +74,11 @@ StreamId = tuple[int, int]
 BEGINNING: Final[StreamId] = (0, 0)
 
 
-@hot_value
-class KnownFact:
-    """What Redis says about one fact.
+class OtherDataError(DependencyError):
+    """Redis does not hold the data that was followed: what is missing in it means nothing."""
 
-    Attributes:
-        revoked_at: When it was invalidated; None if it was not.
-        consumed: A single-use key was used up.
-        session: Of a session, if there is one.
-    """
-
-    revoked_at: UnixMillis | None
-    consumed: bool = False
-    session: SessionRecord | None = None
+    def __init__(self, doing: str) -> None:
+        super().__init__(Dependency.REDIS, f"{doing}, in data that is not the data of before", RETRY_AFTER_S)
 
 
 @value
@@ -129,14 +131,22 @@ class RedisStore:
         """Why Redis is away; None when it is there."""
         return self._link.problem
 
-    async def read_facts(self, facts: Sequence[Fact], now: UnixMillis) -> dict[Fact, KnownFact]:
+    async def read_facts(
+        self, facts: Sequence[Fact], now: UnixMillis, epoch: bytes | None = None
+    ) -> dict[Fact, KnownFact]:
         """Read what is known of *facts*; those that cannot be read are left out.
 
+        Args:
+            facts: What to read.
+            now: Wall clock.
+            epoch: Name that the data must have; None for any.
+
         Raises:
+            OtherDataError: It has another.
             DependencyError: Redis is away.
         """
         try:
-            return await self._read(facts, now)
+            return await self._read(facts, now, epoch)
         except (RedisRefusedError, IntegrityError):
             if len(facts) == 1:
                 raise
@@ -144,7 +154,7 @@ class RedisStore:
         found: dict[Fact, KnownFact] = {}
         for fact in facts:
             try:
-                found |= await self._read((fact,), now)
+                found |= await self._read((fact,), now, epoch)
             except (RedisRefusedError, IntegrityError):
                 continue
         return found
@@ -190,20 +200,58 @@ class RedisStore:
         )
         return reply == 1
 
-    async def consume(self, credential: VerifiedCredential, now: UnixMillis) -> Reason | None:
-        """Use a single-use key up; exactly one caller anywhere gets None."""
+    async def restore(self, revoked: Sequence[Revoked], used: Sequence[UsedUp], now: UnixMillis) -> int:
+        """Write again what may have been lost, and tell every follower; returns how much was not there."""
+        wanted: list[tuple[str, _Lost]] = [
+            (
+                revoked_key(event.kind, event.id),
+                (event.at, retention_of(event.kind), encode_event(event).rstrip(b"\n")),
+            )
+            for event in revoked
+        ]
+        wanted += [
+            # Longer than any key lives, where it is not known how long this one does.
+            (consumed_key(one.id), (one.at, REVOCATION_RETENTION if one.until is None else _kept(one.until, now), b""))
+            for one in used
+        ]
+        restored = 0
+        for start in range(0, len(wanted), _RESTORED_AT_ONCE):
+            some = wanted[start : start + _RESTORED_AT_ONCE]
+            arguments: list[Argument] = [CHANGES_KEPT]
+            for _, lost in some:
+                arguments += lost
+            reply = await self._link.run_script(
+                RESTORE,
+                (CHANGES, SEQUENCE, *(key for key, _ in some)),
+                arguments,
+                doing="writing revocations again",
+                within=_RESTORE_WITHIN,
+            )
+            restored += cast("int", reply)
+        return restored
+
+    async def consume(self, credential: VerifiedCredential, now: UnixMillis, epoch: bytes) -> Reason | None:
+        """Use a single-use key up; exactly one caller anywhere gets None.
+
+        Raises:
+            OtherDataError: The data is not that of *epoch*.
+            DependencyError: It may or may not be used up.
+        """
         name = key_name(credential.org, credential.id)
-        kept = 0 if credential.expires_at is None else max(0, credential.expires_at - now) + GRACE
+        kept = KEPT_FOR_GOOD if credential.expires_at is None else _kept(credential.expires_at, now)
         reply = await self._link.run_script(
             CONSUME,
             (
                 consumed_key(name),
                 revoked_key(RevokedKind.KEY, name),
                 revoked_key(RevokedKind.ORGANIZATION, credential.org),
+                EPOCH,
             ),
-            (now, credential.issued_at, kept),
+            (now, credential.issued_at, kept, epoch),
             doing="using a single-use key up",
         )
+        if reply == b"other_data":
+            raise OtherDataError("using a single-use key up")
         # Anything else than these three raises, and nothing is forwarded.
         return _REFUSED[cast("bytes", reply)]
 
@@ -245,8 +293,8 @@ class RedisStore:
 
     # Within.
 
-    async def _read(self, facts: Sequence[Fact], now: UnixMillis) -> dict[Fact, KnownFact]:
-        state: list[Command] = []
+    async def _read(self, facts: Sequence[Fact], now: UnixMillis, epoch: bytes | None) -> dict[Fact, KnownFact]:
+        state: list[Command] = [("GET", EPOCH)]
         sessions: list[Command] = []
         for kind, fact_id in facts:
             state.append(("GET", revoked_key(kind, fact_id)))
@@ -257,12 +305,16 @@ class RedisStore:
         doing = "reading sessions and revocations"
         if not self._is_cluster:
             replies = await self._link.call_all([*state, *sessions], key=EPOCH, doing=doing)
-            return _facts_of(facts, replies[: len(state)], replies[len(state) :], now)
-        told, *held = await asyncio.gather(
-            self._link.call_all(state, key=EPOCH, doing=doing),
-            *(self._link.call_all([command], key=command[1], doing=doing) for command in sessions),
-        )
-        return _facts_of(facts, told, [each[0] for each in held], now)
+            found, told, held = replies[0], replies[1 : len(state)], replies[len(state) :]
+        else:
+            (found, *told), *each = await asyncio.gather(
+                self._link.call_all(state, key=EPOCH, doing=doing),
+                *(self._link.call_all([command], key=command[1], doing=doing) for command in sessions),
+            )
+            held = [replies[0] for replies in each]
+        if epoch is not None and found != epoch:
+            raise OtherDataError(doing)
+        return _facts_of(facts, told, held, now)
 
     async def _put(self, key: str, member: str, now: UnixMillis, until: UnixMillis) -> None:
         await self._link.call_all(
@@ -279,6 +331,10 @@ class RedisStore:
     async def _listed(self, key: str, now: UnixMillis) -> list[str]:
         reply = await self._link.call("ZRANGE", key, f"({now}", "+inf", "BYSCORE", doing="listing sessions")
         return [member.decode() for member in cast("list[bytes]", reply)]
+
+
+def _kept(until: UnixMillis, now: UnixMillis) -> Millis:
+    return Millis(max(0, until - now) + GRACE)
 
 
 def _facts_of(
