@@ -21,6 +21,9 @@ _LEAST_SPOOL_BYTES: Final = 256 * 1024
 STATE_FOLDER: Final = "state"
 """Beside the spool: sessions, revocations and used-up keys of this machine."""
 
+CACHE_FOLDER: Final = "cache"
+"""Beside the spool, unless another one is named."""
+
 
 @value
 class Blueprint:
@@ -53,6 +56,11 @@ def draw(settings: Settings) -> Blueprint:
 def state_folder(settings: Settings) -> Path:
     """Return where the embedded shared state lies."""
     return settings.audit.spool.parent / STATE_FOLDER
+
+
+def cache_folder(settings: Settings) -> Path:
+    """Return where what was last known from Redis is kept."""
+    return settings.cache.folder or settings.audit.spool.parent / CACHE_FOLDER
 
 
 def running_parts(settings: Settings) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """The policy of one process, from where the settings say it is (spec 5.1)."""
 
-import hashlib
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sidegate.app.policy_fingerprint import fingerprint_of
 from sidegate.config.places import DirectorySource, RedisSource
 from sidegate.config.settings import Settings
 from sidegate.core.model.units import Millis
@@ -15,10 +15,6 @@ from sidegate.telemetry.tasks import TaskSet
 
 if TYPE_CHECKING:
     from sidegate.redis_link.link import Link
-
-
-_FINGERPRINT_BYTES: Final = 6
-"""A sample of Prometheus is a 64-bit float, which holds whole numbers of 53 bits exactly."""
 
 
 class Policy(Protocol):
@@ -56,8 +52,15 @@ class Policy(Protocol):
         """Let go. Close the task set first."""
 
 
-def open_policy(settings: Settings) -> Policy:
+ALONE: Final = "w0"
+
+
+def open_policy(settings: Settings, part: str = ALONE) -> Policy:
     """Open the policy of a process. A folder is read at once, so that nothing listens before it can decide.
+
+    Args:
+        settings: As configured.
+        part: Name of the process among those of the sidecar, under which it keeps a cache.
 
     Raises:
         PolicyError: The folder cannot be used. A Redis that is away is no error: it may come back.
@@ -70,12 +73,7 @@ def open_policy(settings: Settings) -> Policy:
             # Only here: the client library is a sixth of the memory of a process that has no use for it.
             from sidegate.app.policy_in_redis import PolicyInRedis  # noqa: PLC0415
 
-            return PolicyInRedis(source, settings)
-
-
-def fingerprint_of(content: bytes) -> int:
-    """Return the first 48 bits of the SHA-256 of *content*."""
-    return int.from_bytes(hashlib.sha256(content).digest()[:_FINGERPRINT_BYTES], "big")
+            return PolicyInRedis(source, settings, part)
 
 
 class _InFolder:

@@ -3,13 +3,15 @@
 import asyncio
 from typing import Final
 
-from sidegate.app.policy import fingerprint_of
+from sidegate.app.blueprint import cache_folder, running_parts
+from sidegate.app.policy_fingerprint import fingerprint_of
 from sidegate.config.places import RedisSource
 from sidegate.config.settings import Settings
 from sidegate.core.model.authority import Authority
 from sidegate.core.model.errors import ConfigError, DependencyError, Problem
 from sidegate.core.model.units import Millis
 from sidegate.distribution.ports import PolicySource
+from sidegate.distribution.redis_cache import PolicyCache
 from sidegate.distribution.redis_follower import ChangeFollower
 from sidegate.distribution.redis_source import RedisPolicies, SourceLimits
 from sidegate.distribution.redis_trust import load_trusted_key, read_password
@@ -31,7 +33,7 @@ class PolicyInRedis:
         ConfigError: A key, the password or the address cannot be read.
     """
 
-    def __init__(self, source: RedisSource, settings: Settings) -> None:
+    def __init__(self, source: RedisSource, settings: Settings, part: str) -> None:
         policy, clock = settings.policy, SystemClock()
         password = None if policy.password_file is None else read_password(policy.password_file)
         try:
@@ -53,9 +55,32 @@ class PolicyInRedis:
         )
         self.source: PolicySource = self._policies
         self._follower = ChangeFollower(link, self._policies, clock)
+        # Each process keeps what it has in memory; the room is the sidecar's.
+        room = settings.cache.max_bytes // len(running_parts(settings))
+        self._cache = (
+            PolicyCache(
+                cache_folder(settings),
+                part,
+                str(link.address),
+                max_bytes=room,
+                max_age=staleness.longest,
+                clock=clock,
+            )
+            if room
+            else None
+        )
 
     def follow(self, tasks: TaskSet) -> None:
         """See :meth:`sidegate.app.policy.Policy.follow`."""
+        tasks.spawn(self._begin(tasks), "policy_begin")
+
+    async def _begin(self, tasks: TaskSet) -> None:
+        """Begin with what an earlier process knew: before anything is heard, so that nothing older is believed."""
+        if self._cache is not None:
+            kept = await self._cache.load()
+            if kept is not None:
+                self._policies.begin_with(kept)
+            self._cache.start(self._policies, tasks)
         self._link.start(tasks)
         self._policies.start(tasks)
         self._follower.start(tasks)
@@ -77,6 +102,8 @@ class PolicyInRedis:
 
     async def close(self) -> None:
         """See :meth:`sidegate.app.policy.Policy.close`."""
+        if self._cache is not None:
+            await self._cache.close()
         await self._link.close()
 
     def _note_failure(self) -> None:

@@ -83,7 +83,7 @@ def _supervise(blueprint: Blueprint, data: socket.socket, admin: socket.socket) 
 
 def _process(blueprint: Blueprint, part: str) -> Process:
     # Read anew: a process that takes the place of one that died must not begin with the policy of the first start.
-    return Process(blueprint, part, open_policy(blueprint.settings))
+    return Process(blueprint, part, open_policy(blueprint.settings, part))
 
 
 def _run(serve: Callable[[], Coroutine[None, None, None]]) -> int:

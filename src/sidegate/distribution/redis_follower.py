@@ -61,6 +61,7 @@ class ChangeFollower:
             self._back.set()
         else:
             self._back.clear()
+            self._policies.note_away()
 
     async def _follow(self) -> None:
         while True:

@@ -1,7 +1,7 @@
 """What came from Redis, judged and taken into memory as a whole (spec 5.2)."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final, cast
+from typing import cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -9,6 +9,7 @@ from sidegate.core.model.errors import IntegrityError
 from sidegate.core.model.value import value
 from sidegate.distribution.redis_events import Changed, read_event
 from sidegate.distribution.redis_memory import (
+    BIG_BYTES,
     Held,
     HeldHeader,
     HeldKey,
@@ -18,9 +19,6 @@ from sidegate.distribution.redis_memory import (
     open_subject,
 )
 from sidegate.redis_link.servers import Reply
-
-BIG_BYTES: Final = 16_384
-"""A record above this is read and compiled in a thread: some 100 bindings, about a millisecond."""
 
 
 @value
@@ -129,7 +127,7 @@ def open_answer(org: str, raw: Raw, known: HeldHeader | None, trusted: Ed25519Pu
         try:
             held = open_subject(org, account, record, trusted)
             _require_past(org, account, held.revision, raw.revision)
-            if len(held.raw) > BIG_BYTES:
+            if held.is_big:
                 _compile(compiled, raw.revision, account, held)
             subjects[account] = held
         except IntegrityError as error:

@@ -1,7 +1,6 @@
 """What a sidecar has in memory of the organizations in Redis: headers and subjects that were used (spec 5.2)."""
 
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -27,11 +26,8 @@ from sidegate.distribution.redis_records import (
     unseal,
 )
 
-MAX_ABSENT: Final = 4096
-"""Accounts that are no members, and the like, remembered as such: whoever invents names evicts only invented ones."""
-
-MAX_KEYS: Final = 10_000
-"""API keys kept, about 1 KiB each."""
+BIG_BYTES: Final = 16_384
+"""A record above this is read and compiled in a thread: some 100 bindings, about a millisecond."""
 
 
 class NotLoadedError(DependencyError):
@@ -65,6 +61,11 @@ class Held:
     def is_absent(self) -> bool:
         """Whether nothing is stored of it."""
         return not self.raw
+
+    @property
+    def is_big(self) -> bool:
+        """Whether compiling it would hold up the event loop."""
+        return len(self.raw) > BIG_BYTES
 
 
 @value
@@ -291,40 +292,3 @@ class LoadedSnapshot(Snapshot):
         super().__init__(revision)
         self.organizations = organizations
         self._keys = keys
-
-
-class Shelf:
-    """Accounts in memory over all organizations, so many at most: who was not used since the last look goes first.
-
-    The order of use is known roughly (the second-chance algorithm): a look-up sets a flag and moves nothing.
-
-    Args:
-        limit: How many stay.
-    """
-
-    __slots__ = ("_limit", "_order")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._order: OrderedDict[tuple[str, str], Held] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._order)
-
-    def put(self, org: str, account: str, held: Held) -> None:
-        """Take *held* in; :meth:`overflow` then says who goes."""
-        self._order[org, account] = held
-
-    def drop(self, org: str, account: str) -> None:
-        """Forget *account*."""
-        self._order.pop((org, account), None)
-
-    def overflow(self) -> Iterable[tuple[str, str]]:
-        """Take out and yield who has to go."""
-        while len(self._order) > self._limit:
-            name, held = self._order.popitem(last=False)
-            if held.used:
-                held.used = False
-                self._order[name] = held
-            else:
-                yield name

@@ -1,15 +1,14 @@
 """One organization of a sidecar that follows Redis: what is in memory of it, and who waits for more."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 from sidegate.core.model.errors import IntegrityError
 from sidegate.core.model.units import UnixMillis
-from sidegate.core.model.value import value
 from sidegate.core.policy.document import KeyEntry
 from sidegate.distribution.ports import Fetched, OnFetched, Want
 from sidegate.distribution.redis_events import Changed
-from sidegate.distribution.redis_loading import BIG_BYTES, Opened
+from sidegate.distribution.redis_loading import Opened
 from sidegate.distribution.redis_memory import Held, HeldKey, LoadedOrganization
 
 
@@ -54,6 +53,7 @@ class Organization:
         generation: Of the source when it was last read: an older one means that changes may have been missed.
         doubted_since: Since when there is something newer that could not be taken in; None when all is well.
         heard: Latest revision that was heard of.
+        floor: Revision that an earlier process had: an older one is refused.
         waiters: Who waits for something of it.
         accounts: Wanted with the next read.
         key_ids: Wanted with the next read.
@@ -65,6 +65,7 @@ class Organization:
         "_entries",
         "accounts",
         "doubted_since",
+        "floor",
         "generation",
         "heard",
         "held",
@@ -86,6 +87,7 @@ class Organization:
         self.generation = 0
         self.doubted_since: UnixMillis | None = None
         self.heard = 0
+        self.floor = 0
         self.waiters: list[Waiter] = []
         self.accounts: dict[str, None] = {}
         self.key_ids: dict[str, None] = {}
@@ -107,15 +109,26 @@ class Organization:
         """Whether nothing of it is in memory but the header, and nobody wants more."""
         return not (self.held or self.keys or self.is_reading or self.waiters)
 
-    def lacks(self, want: Want, generation: int) -> bool:
-        """Whether *want* has to be fetched."""
+    def lacks(self, want: Want) -> bool:
+        """Whether *want* is not in memory; whether what is there is current is another question."""
         return (
             self.loaded is None
-            or self.generation != generation
             or self.loaded.revision < want.revision
             or (want.account != "" and want.account not in self.held)
             or (want.key_id != "" and want.key_id not in self.keys)
         )
+
+    def require_no_return(self, revision: int) -> None:
+        """Refuse to go back.
+
+        Raises:
+            IntegrityError: *revision* is older than what is in hand, here or in an earlier process.
+        """
+        known = max(self.revision, self.floor)
+        if revision < known:
+            raise IntegrityError(
+                f"`{self.name}` went back from revision {known} to {revision}; publish it again, or restore Redis"
+            )
 
     def take(self, opened: Opened, known: int) -> "Taken":
         """Take an answer in, whole: nothing of it is seen before all of it is.
@@ -127,69 +140,68 @@ class Organization:
         Raises:
             IntegrityError: It is older than what is in hand; nothing was changed.
         """
-        if opened.revision < self.revision:
-            raise IntegrityError(
-                f"`{self.name}` went back from revision {self.revision} to {opened.revision}; "
-                f"publish it again, or restore Redis"
-            )
-        gone_keys: list[str] = []
-        gone = self._outdated(opened, known, gone_keys)
+        self.require_no_return(opened.revision)
         before = self.loaded
         header = opened.header or (None if before is None else before.held_header)
         if header is None:
             raise IntegrityError(f"`{self.name}` was answered without its header")
         refused = dict(opened.refused)
-        put: dict[str, Held] = {}
+        taken = self._drop_outdated(opened, known)
         for account, held in opened.subjects.items():
-            was = self.held.get(account)
-            if was is not None and held.raw and held.revision < was.revision:
-                refused[account] = f"the record of `{account}` went back from revision {was.revision}"
+            older = self.held.get(account) or taken.dropped.get(account)
+            if older is not None and held.raw and held.revision < older.revision:
+                refused[account] = f"the record of `{account}` went back from revision {older.revision}"
             else:
-                put[account] = held
-        for account in gone:
-            if account not in put and account not in refused:
-                del self.held[account]
-        self.held.update(put)
-        keys_changed = self._take_keys(opened)
-        if opened.header is not None:
+                taken.put[account] = held
+        for account in refused:
+            if account in taken.dropped:  # the last good one stays
+                self.held[account] = taken.dropped.pop(account)
+        self.held.update(taken.put)
+        self._take_keys(opened, taken)
+        if opened.header is not None and not taken.is_cleared:
             # The others are compiled again when they are used; these would hold up the loop.
-            for account in [name for name, held in self.held.items() if len(held.raw) > BIG_BYTES and name not in put]:
-                del self.held[account]
-                gone.append(account)
+            for account in [name for name, held in self.held.items() if held.is_big and name not in taken.put]:
+                taken.dropped[account] = self.held.pop(account)
         if before is None or opened.header is not None or opened.revision != before.revision:
             self.loaded = LoadedOrganization(header, opened.revision, self.held, self._entries)
-        return Taken(put, gone, keys_changed, gone_keys, refused, self.loaded is not before)
+        taken.refused.update(refused)
+        taken.before = before
+        taken.is_new = self.loaded is not before
+        return taken
 
-    def _outdated(self, opened: Opened, known: int, gone_keys: list[str]) -> list[str]:
-        """Return the accounts in memory that were changed since, as far as that is known; else all."""
+    def _drop_outdated(self, opened: Opened, known: int) -> "Taken":
+        """Drop the accounts and keys in memory that were changed since, as far as that is known; else all."""
+        taken = Taken()
         if self.loaded is None or opened.revision == self.loaded.revision:
-            return []
-        if opened.changes is None or known != self.loaded.revision:
-            gone_keys += self.keys.keys() - opened.keys.keys()
-            for key_id in gone_keys:
-                self.forget_key(key_id)
-            return list(self.held)
-        gone: dict[str, None] = {}
-        for change in opened.changes:
-            gone.update(dict.fromkeys(self.held if change.subjects is None else change.subjects))
-            for key_id in tuple(self.keys) if change.keys is None else change.keys:
-                if key_id in self.keys and key_id not in opened.keys:
+            return taken
+        changes = opened.changes if known == self.loaded.revision else None
+        if changes is None or any(change.subjects is None for change in changes):
+            # Replaced, not emptied: taking ten thousand accounts apart takes time.
+            taken.is_cleared = True
+            taken.dropped, self.held = self.held, {}
+        if changes is None or any(change.keys is None for change in changes):
+            taken.gone_keys += self.keys
+            self.keys, self._entries = {}, {}
+        for change in changes or ():
+            for account in change.subjects or ():
+                if account in self.held:
+                    taken.dropped[account] = self.held.pop(account)
+            for key_id in change.keys or ():
+                if key_id in self.keys:
                     self.forget_key(key_id)
-                    gone_keys.append(key_id)
-        return [account for account in gone if account in self.held]
+                    taken.gone_keys.append(key_id)
+        return taken
 
-    def _take_keys(self, opened: Opened) -> dict[str, HeldKey]:
-        taken: dict[str, HeldKey] = {}
+    def _take_keys(self, opened: Opened, taken: "Taken") -> None:
         for key_id, held in opened.keys.items():
             was = self.keys.get(key_id)
             if was is not None and held.raw and held.revision < was.revision:
                 continue
-            self.keys[key_id] = taken[key_id] = held
+            self.keys[key_id] = taken.keys[key_id] = held
             if held.entry is None:
                 self._entries.pop(key_id, None)
             else:
                 self._entries[key_id] = held.entry
-        return taken
 
     def forget_key(self, key_id: str) -> None:
         """Let go of a key: it was changed, or is used too rarely."""
@@ -203,22 +215,28 @@ class Organization:
         return accounts, keys
 
 
-@value
 class Taken:
     """What an answer changed in memory.
 
     Attributes:
         put: Accounts that are new or other.
-        gone: Accounts that are there no more, unless put.
+        dropped: Accounts that are there no more, as they were; some of them may be put anew.
+        is_cleared: All that were there before were dropped.
         keys: Keys that are new or other.
-        gone_keys: Keys that are there no more.
-        refused: What could not be used.
+        gone_keys: Keys that are there no more, unless put.
+        refused: What could not be used, and why.
+        before: What was decided with before.
         is_new: Whether what is decided with is another.
     """
 
-    put: Mapping[str, Held]
-    gone: Sequence[str]
-    keys: Mapping[str, HeldKey]
-    gone_keys: Sequence[str]
-    refused: Mapping[str, str]
-    is_new: bool
+    __slots__ = ("before", "dropped", "gone_keys", "is_cleared", "is_new", "keys", "put", "refused")
+
+    def __init__(self) -> None:
+        self.put: dict[str, Held] = {}
+        self.dropped: dict[str, Held] = {}
+        self.is_cleared = False
+        self.keys: dict[str, HeldKey] = {}
+        self.gone_keys: list[str] = []
+        self.refused: dict[str, str] = {}
+        self.before: LoadedOrganization | None = None
+        self.is_new = False

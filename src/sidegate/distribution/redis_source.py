@@ -1,10 +1,9 @@
 """The policy of a sidecar that follows Redis (spec 5.2 to 5.4)."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Final, TypeVar, cast
+from typing import Final, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -15,49 +14,34 @@ from sidegate.core.model.errors import Dependency, DependencyError, IntegrityErr
 from sidegate.core.model.target import require_name
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.core.model.value import value
-from sidegate.core.policy.document import KeyEntry
-from sidegate.core.policy.snapshot import DEFAULT_MAX_SUBJECTS, OrganizationSnapshot
+from sidegate.core.policy.snapshot import DEFAULT_MAX_SUBJECTS
 from sidegate.core.wire.credential import Presented
-from sidegate.distribution.politeness import politely
+from sidegate.distribution.piecework import Piecework
+from sidegate.distribution.politeness import Loaded
 from sidegate.distribution.ports import Fetched, OnFetched, OnSwap, Want
+from sidegate.distribution.redis_absence import Absences
+from sidegate.distribution.redis_cache_log import CacheLog
 from sidegate.distribution.redis_events import Changed
-from sidegate.distribution.redis_keys import keys_of, owners_of
-from sidegate.distribution.redis_loading import Opened, Raw, open_answer, read_answer
-from sidegate.distribution.redis_memory import MAX_ABSENT, MAX_KEYS, HeldKey, LoadedSnapshot, Shelf
+from sidegate.distribution.redis_freshness import Freshness
+from sidegate.distribution.redis_kept import KeptPolicy
+from sidegate.distribution.redis_key_lookup import KeyLookups
+from sidegate.distribution.redis_keys import keys_of
+from sidegate.distribution.redis_memory import LoadedSnapshot
 from sidegate.distribution.redis_organization import Organization, Taken, Waiter
-from sidegate.distribution.redis_scripts import READ
+from sidegate.distribution.redis_reading import BATCH, ask, open_raw, take_some
+from sidegate.distribution.redis_refusals import Refusals
+from sidegate.distribution.redis_shelves import Shelves
 from sidegate.distribution.staleness import DEFAULT_MAX_STALENESS, Staleness
 from sidegate.redis_link.errors import RedisAwayError
 from sidegate.redis_link.link import Link
 from sidegate.telemetry.clock import Clock
-from sidegate.telemetry.log import get_log
 from sidegate.telemetry.tasks import TaskSet
-
-T = TypeVar("T")
-
-_log: Final = get_log("distribution")
-
-MAX_ORGANIZATIONS: Final = 20_000
-"""Organizations of which a header is kept, used or not."""
-
-BATCH: Final = 64
-"""Accounts and keys that one read asks for."""
 
 READS_AT_ONCE: Final = 100
 _SOON: Final = 3
 
 READS_PER_WAITER: Final = 2
 """After so many reads more, what is still missing is there and cannot be used."""
-
-KEY_LOOKUPS: Final = 64
-"""Look-ups of unknown API keys on their way at a time; more are refused at once. Whoever invents keys takes nothing
-else from those who have one: a known key needs no look-up."""
-
-MAX_OWNERS: Final = 8
-"""Organizations that are asked about one key id. Ids are random; more than one is an accident already."""
-
-ABSENT_FOR: Final = Millis(5000)
-"""How long it is believed that there is no such organization or key, should no event say otherwise before."""
 
 _MILLIS: Final = 1000
 
@@ -92,8 +76,8 @@ class RedisPolicies:
 
     Attributes:
         loaded_at: When the policy last changed here; None before Redis, or a cache, was first read.
-        checked_at: When it was last known that nothing newer is in Redis; None before the first time.
-        generation: Grows when changes may have been missed: what was read before is then read again on use.
+        shelves: What is in memory.
+        log: What changes there, for the cache on disk.
     """
 
     def __init__(
@@ -108,40 +92,37 @@ class RedisPolicies:
         self._link = link
         self._clock = clock
         self._trusted = trusted
-        self._limits = limits
         self._patience_s = limits.patience / _MILLIS
-        self._on_failure = on_failure
         self._tasks: TaskSet | None = None
-        self._organizations: OrderedDict[str, Organization] = OrderedDict()
-        self._snapshots: dict[str, OrganizationSnapshot] = {}
-        self._keys: dict[str, tuple[tuple[str, KeyEntry], ...]] = {}
-        self._current = LoadedSnapshot(0, self._snapshots, self._keys)
-        self._shelf = Shelf(limits.subjects)
-        self._absent_shelf: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self._key_shelf: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self._absent: OrderedDict[str, UnixMillis] = OrderedDict()
-        self._absent_keys: OrderedDict[str, UnixMillis] = OrderedDict()
-        self._refused: OrderedDict[str, str] = OrderedDict()
-        self._lookups: dict[str, list[Waiter]] = {}
+        self._piecework = Piecework()
+        self.log = CacheLog()
+        self.shelves = Shelves(limits.subjects, self._piecework, self.log)
+        self._freshness = Freshness(limits.staleness, self.log.doubt)
+        self._refusals = Refusals(on_failure)
+        self._loaded = Loaded()
+        self._absent = Absences(clock)
+        self._absent_keys = Absences(clock)
+        self._lookups = KeyLookups(link, self._fetched, self._note_found)
+        self._kept: KeptPolicy | None = None
         self._listeners: list[OnSwap] = []
         self.loaded_at: UnixMillis | None = None
-        self.checked_at: UnixMillis | None = None
-        self.generation = 1
-        self._stale_after = UnixMillis(0)
-        self._oldest_doubt: UnixMillis | None = None
-        self._doubted: dict[str, Organization] = {}
 
     # For whoever decides (ports.PolicySource).
 
     @property
     def current(self) -> LoadedSnapshot:
         """What is decided with."""
-        return self._current
+        return self.shelves.current
 
     @property
     def stale_after(self) -> UnixMillis:
         """See :class:`sidegate.distribution.ports.PolicySource`."""
-        return self._stale_after
+        return self._freshness.stale_after
+
+    @property
+    def checked_at(self) -> UnixMillis | None:
+        """When it was last known that nothing newer is in Redis; None before the first time."""
+        return self._freshness.checked_at
 
     def on_swap(self, listener: OnSwap) -> None:
         """See :class:`sidegate.distribution.ports.PolicySource`."""
@@ -149,9 +130,9 @@ class RedisPolicies:
 
     def missing(self, org: str, account: str, revision: int) -> Want | None:
         """See :class:`sidegate.distribution.ports.PolicySource`."""
-        known = self._organizations.get(org)
+        known = self.shelves.get(org)
         if known is None:
-            if not revision and self._is_absent(self._absent, org):
+            if not revision and self._link.up and self._absent.holds(org):
                 return None
             return Want(org, account, revision)
         loaded = known.loaded
@@ -160,7 +141,7 @@ class RedisPolicies:
             and account in known.held
             and loaded.revision >= revision
             # What may have been missed cannot be read while Redis is away: then its age decides.
-            and (known.generation == self.generation or not self._link.up)
+            and (known.generation == self._freshness.generation or not self._link.up)
         ):
             return None
         return Want(org, account, revision)
@@ -176,84 +157,101 @@ class RedisPolicies:
 
     def missing_key_id(self, key_id: str) -> Want | None:
         """Like :meth:`missing_key`, by the key's id."""
-        if key_id in self._keys or self._is_absent(self._absent_keys, key_id):
+        if self.shelves.has_key(key_id) or (self._link.up and self._absent_keys.holds(key_id)):
             return None
         return Want("", key_id=key_id)
 
     def fetch(self, want: Want, on_fetched: OnFetched, waited_ms: int = 0) -> None:
         """See :class:`sidegate.distribution.ports.PolicySource`."""
         waiter = Waiter(want, on_fetched, max(0.0, self._patience_s - waited_ms / _MILLIS))
-        if self._tasks is None or self._link.problem is not None:
+        is_away = self._link.problem is not None
+        if self._tasks is None or not _is_name(want.org) or (is_away and not self._is_kept(want)):
             asyncio.get_running_loop().call_soon(waiter.tell, Fetched.UNAVAILABLE)
-        elif not want.org:
-            self._look_up(want.key_id, waiter)
+        elif want.org:
+            known = self._organization(want.org)
+            self._want(known, waiter)
+            self._read(known)
+        elif is_away:
+            self._tasks.spawn(self._find_kept_key(waiter), "policy_find_key")
         else:
-            try:
-                require_name(want.org, "organization")
-            except NamingError:
-                asyncio.get_running_loop().call_soon(waiter.tell, Fetched.UNAVAILABLE)
-            else:
-                self._read_for(waiter)
+            self._lookups.look_up(want.key_id, waiter, self._tasks)
 
     def is_too_old(self, org: str, authorities: Iterable[Authority], now: UnixMillis) -> bool:
         """See :class:`sidegate.distribution.ports.PolicySource`."""
-        since = self._known_good(org)
-        return since is None or now - since > self._limits.staleness.limit_of(authorities)
+        return self._freshness.is_too_old(self.shelves.get(org), authorities, now)
 
     def unchecked_since(self, now: UnixMillis) -> UnixMillis | None:
         """See :class:`sidegate.distribution.ports.PolicySource`."""
-        checked = self.checked_at
+        checked = self._freshness.checked_at
         return None if checked is None or now - checked < _MILLIS else checked
 
     @property
     def problems(self) -> Sequence[Problem]:
         """Why something newer is not in force; empty when all is well."""
-        found = [
-            Problem(None, name, what, "the last good one stays in force, for as long as it may")
-            for name, what in self._refused.items()
-        ]
+        found = self._refusals.problems()
         away = self._link.problem
         if away is not None:
-            found.insert(
-                0, Problem(None, "policy.source", away, "what is in memory stays in force, for as long as it may")
-            )
+            hint = "what is in memory stays in force, for as long as it may"
+            found.insert(0, Problem(None, "policy.source", away, hint))
         return found
 
     @property
     def subjects_cached(self) -> int:
         """How many accounts are in memory."""
-        return len(self._shelf)
+        return len(self.shelves)
 
-    # For whoever follows the changes.
+    @property
+    def steady_at(self) -> UnixMillis | None:
+        """When all that is not in doubt was last known to be as it is in Redis; None before Redis was heard."""
+        return self._freshness.steady_at
+
+    # For whoever keeps it current.
 
     def start(self, tasks: TaskSet) -> None:
         """Fetch from now on, until *tasks* is closed."""
         self._tasks = tasks
+        self._piecework.start(tasks)
+
+    def begin_with(self, kept: KeptPolicy) -> None:
+        """Have what an earlier process kept at hand, for as long as nothing comes from Redis.
+
+        It is decided with only while Redis is away. Whatever comes, no revision may be older than what was kept.
+        """
+        self._kept = kept
+
+    def note_away(self) -> None:
+        """Note that Redis is away: before anything was heard from it, what was kept is what there is."""
+        if self._kept is not None and self._kept.is_usable and self._freshness.checked_at is None:
+            self._freshness.note_kept(self._kept.at)
+            self._kept.note_used()
+            self.loaded_at = self._clock.now()
+
+    def let_kept_go(self) -> None:
+        """Have what was kept no longer at hand: what is in memory has taken its place."""
+        if self._kept is not None:
+            self._kept.let_go()
 
     def note_current(self, now: UnixMillis) -> None:
         """Note that at *now* every change was heard of."""
-        self.checked_at = now
+        self._freshness.note_current(now)
         if self.loaded_at is None:
             self.loaded_at = now
-        self._set_stale_after()
 
     def note_missed(self) -> None:
         """Note that changes may have been missed: everything is read again before it is used."""
-        self.generation += 1
         self._absent.clear()
         self._absent_keys.clear()
-        for known in self._organizations.values():
-            self._doubt(known)
+        self._piecework.add(self._freshness.note_missed(self._clock.now(), self.shelves.all()))
 
     def hear(self, change: Changed) -> None:
         """Take a change in: re-read what it is about and is in memory, forget what was not there."""
-        self._absent.pop(change.org, None)
+        self._absent.forget(change.org)
         if change.keys is None:
             self._absent_keys.clear()
         else:
             for key_id in change.keys:
-                self._absent_keys.pop(key_id, None)
-        known = self._organizations.get(change.org)
+                self._absent_keys.forget(key_id)
+        known = self.shelves.get(change.org)
         if known is None or change.revision <= known.revision:
             return
         known.heard = max(known.heard, change.revision)
@@ -265,18 +263,19 @@ class RedisPolicies:
 
     def look_again(self, org: str) -> None:
         """Read *org* again, if it is in memory: it may have changed."""
-        known = self._organizations.get(org)
+        known = self.shelves.get(org)
         if known is not None:
             self._read(known)
 
     def doubtful(self, at_most: int) -> list[str]:
         """Return organizations of which something newer is known of, or may have been missed."""
-        return list(islice((name for name, known in self._doubted.items() if not known.is_reading), at_most))
+        waiting = (known.name for known in self._freshness.doubted() if not known.is_reading)
+        return list(islice(waiting, at_most))
 
     @property
     def lag(self) -> int:
         """How many organizations have a revision that was heard of and is not in force here."""
-        return sum(known.heard > known.revision for known in self._doubted.values())
+        return self._freshness.lag
 
     async def preload(self, org: str) -> None:
         """Load all of an organization.
@@ -291,50 +290,36 @@ class RedisPolicies:
             while cursor != b"0":
                 page = await self._link.call("HSCAN", hash_key, cursor, "COUNT", BATCH, doing=doing)
                 cursor, flat = cast("tuple[bytes, list[bytes]]", page)
-                for name in flat[::2]:
-                    want = Want(org, account=name.decode()) if is_subjects else Want(org, key_id=name.decode())
-                    if await self._fetched(want) is not Fetched.READY:
-                        raise DependencyError(Dependency.REDIS, doing)
+                names = [name.decode() for name in flat[::2]]
+                wants = [Want(org, account=name) if is_subjects else Want(org, key_id=name) for name in names]
+                found = await asyncio.gather(*(self._fetched(want) for want in wants))
+                if any(one is not Fetched.READY for one in found):
+                    raise DependencyError(Dependency.REDIS, doing)
+
+    # Within: what an earlier process kept.
+
+    def _is_kept(self, want: Want) -> bool:
+        return self._kept is not None and self._kept.has(want)
+
+    async def _find_kept_key(self, waiter: Waiter) -> None:
+        """Fetch a key wherever it may be; its digest decides whose it is."""
+        owners = () if self._kept is None else self._kept.owners_of(waiter.want.key_id)
+        found = await asyncio.gather(*(self._fetched(Want(org, key_id=waiter.want.key_id)) for org in owners))
+        waiter.tell(Fetched.READY if found and set(found) == {Fetched.READY} else Fetched.UNAVAILABLE)
 
     # Within: reading.
 
     def _organization(self, org: str) -> Organization:
-        known = self._organizations.get(org)
+        known = self.shelves.get(org)
         if known is None:
-            known = self._organizations[org] = Organization(org)
-            known.generation = self.generation
-            self._let_go()
+            known = Organization(org)
+            known.generation = self._freshness.generation
+            if self._kept is not None:
+                known.floor = self._kept.floor_of(org)
+            for gone in self.shelves.add(known):
+                self._freshness.forget(gone)
+                self._tell_all(gone, Fetched.UNAVAILABLE)
         return known
-
-    def _let_go(self) -> None:
-        """Keep no more organizations than there may be; those of which nothing is used go first."""
-        looks = len(self._organizations)
-        while len(self._organizations) > MAX_ORGANIZATIONS and looks > 0:
-            looks -= 1
-            name, known = self._organizations.popitem(last=False)
-            if not known.is_idle and looks > 0:
-                self._organizations[name] = known
-                continue
-            self._forget(known)
-
-    def _forget(self, known: Organization) -> None:
-        name = known.name
-        self._organizations.pop(name, None)
-        self._snapshots.pop(name, None)
-        self._doubted.pop(name, None)
-        for account in known.held:
-            self._shelf.drop(name, account)
-            self._absent_shelf.pop((name, account), None)
-        for key_id in known.keys:
-            self._key_shelf.pop((name, key_id), None)
-            self._show_key(name, key_id, None)
-        for waiter in known.waiters:
-            waiter.tell(Fetched.UNAVAILABLE)
-
-    def _read_for(self, waiter: Waiter) -> None:
-        known = self._organization(waiter.want.org)
-        self._want(known, waiter)
-        self._read(known)
 
     def _want(self, known: Organization, waiter: Waiter) -> None:
         want = waiter.want
@@ -357,7 +342,7 @@ class RedisPolicies:
                 try:
                     await self._read_once(known)
                 except (DependencyError, IntegrityError) as error:
-                    self._note_refused(known, known.name, error)
+                    self._note_unusable(known, error)
                     self._tell_all(known, Fetched.UNAVAILABLE)
                     return
                 self._tell_ready(known)
@@ -369,120 +354,61 @@ class RedisPolicies:
             known.is_reading = False
             if known.is_wanted or known.accounts or known.key_ids:
                 self._read(known)
-            self._drop_if_empty(known)
+            if known.loaded is None and known.is_idle:
+                self.shelves.drop(known)
+                self._freshness.forget(known)
 
     async def _read_once(self, known: Organization) -> None:
         known.is_wanted = False
-        accounts = _take_some(known.accounts)
-        key_ids = _take_some(known.key_ids)
-        generation, revision = self.generation, known.revision
-        reply = await self._link.run_script(
-            READ,
-            keys_of(known.name).all(),
-            (revision, known.header_revision, len(accounts), *accounts, *key_ids),
-            doing=f"reading `{known.name}`",
-        )
-        raw = read_answer(known.name, reply, accounts, key_ids)
+        accounts, key_ids = take_some(known.accounts), take_some(known.key_ids)
+        generation, revision = self._freshness.generation, known.revision
+        kept = None if self._link.problem is None else self._kept
+        if kept is None:
+            kept_since, raw = None, await ask(self._link, known, accounts, key_ids)
+        else:
+            raw = kept.answer(known, accounts, key_ids)
+            kept_since = kept.since(known.name)
         if raw is None:
             self._note_absent(known)
             return
-        opened = await self._open(known, raw)
-        taken = known.take(opened, revision)
-        known.generation = generation
-        self._took(known, taken)
-
-    async def _open(self, known: Organization, raw: Raw) -> Opened:
-        header = None if known.loaded is None else known.loaded.held_header
-        if not raw.is_big:
-            return open_answer(known.name, raw, header, self._trusted)
-
-        def open_politely() -> Opened:
-            with politely():
-                return open_answer(known.name, raw, header, self._trusted)
-
-        return await asyncio.to_thread(open_politely)
+        # Before anything is read of it, let alone compiled: it may be the whole of a large organization.
+        known.require_no_return(raw.revision)
+        taken = known.take(await open_raw(known, raw, self._trusted), revision)
+        if kept_since is None:
+            known.generation = generation
+        else:
+            # As it was then. Nobody has asked Redis about it yet: whatever came from there meanwhile stays what it is.
+            if taken.before is None:
+                known.generation = 0
+            self._freshness.doubt(known, kept_since)
+        self._took(known, taken, is_kept=kept_since is not None)
 
     # Within: what was read.
 
     def _note_absent(self, known: Organization) -> None:
-        if known.loaded is not None:
+        if known.loaded is not None or known.floor:
             raise IntegrityError(f"`{known.name}` is gone from Redis; publish it again, or restore Redis")
-        _remember(self._absent, known.name, UnixMillis(self._clock.now() + ABSENT_FOR))
+        self._absent.note(known.name)
 
-    def _took(self, known: Organization, taken: Taken) -> None:
-        name, now = known.name, self._clock.now()
-        for account in taken.gone:
-            if account not in taken.put:
-                self._shelf.drop(name, account)
-                self._absent_shelf.pop((name, account), None)
-        for account, held in taken.put.items():
-            if held.is_absent:
-                self._shelf.drop(name, account)
-                self._absent_shelf[name, account] = None
-            else:
-                self._absent_shelf.pop((name, account), None)
-                self._shelf.put(name, account, held)
-        for key_id, held_key in taken.keys.items():
-            self._took_key(name, key_id, held_key)
-        for key_id in taken.gone_keys:
-            self._key_shelf.pop((name, key_id), None)
-            self._show_key(name, key_id, None)
-        self._evict()
+    def _note_found(self, key_id: str) -> None:
+        if not self.shelves.has_key(key_id):
+            self._absent_keys.note(key_id)
+
+    def _took(self, known: Organization, taken: Taken, *, is_kept: bool) -> None:
+        is_new = self.shelves.took(known, taken)
+        self._loaded.note(sum(len(held.raw) for held in taken.put.values()))
         for label, why in taken.refused.items():
-            self._note_refused(known, f"{name}: {label}", IntegrityError(why))
+            self._doubt(known)
+            self._refusals.note(known.name, label, why, known.revision)
         if not taken.refused:
-            for label in [one for one in self._refused if one == name or one.startswith(f"{name}: ")]:
-                del self._refused[label]
-                _log.info("policy_accepted", organization=name)
-            is_current = known.generation == self.generation and known.revision >= known.heard
-            if is_current and known.doubted_since is not None:
-                known.doubted_since = None
-                self._doubted.pop(name, None)
-        if taken.is_new and known.loaded is not None:
-            self._snapshots[name] = known.loaded
-            self.loaded_at = now
-        if taken.is_new or taken.keys or taken.gone_keys:
-            revision = max(self._current.revision, known.revision)
-            self._current = LoadedSnapshot(revision, self._snapshots, self._keys)
+            self._refusals.settle(known.name)
+            if not is_kept and self._freshness.is_current(known) and known.revision >= known.heard:
+                self._freshness.settle(known)
+        if taken.is_new:
+            self.loaded_at = self._clock.now()
+        if is_new:
             for listener in self._listeners:
-                listener(self._current)
-        self._set_stale_after()
-
-    def _took_key(self, org: str, key_id: str, held: HeldKey) -> None:
-        self._key_shelf[org, key_id] = None
-        self._show_key(org, key_id, held.entry)
-
-    def _show_key(self, org: str, key_id: str, entry: KeyEntry | None) -> None:
-        others = tuple(one for one in self._keys.get(key_id, ()) if one[0] != org)
-        shown = others if entry is None else (*others, (org, entry))
-        if shown:
-            self._keys[key_id] = shown
-        else:
-            self._keys.pop(key_id, None)
-
-    def _evict(self) -> None:
-        """Keep no more in memory than there may be."""
-        for name, account in self._shelf.overflow():
-            self._let_account_go(name, account)
-        while len(self._absent_shelf) > MAX_ABSENT:
-            (name, account), _ = self._absent_shelf.popitem(last=False)
-            self._let_account_go(name, account)
-        while len(self._key_shelf) > MAX_KEYS:
-            (name, key_id), _ = self._key_shelf.popitem(last=False)
-            self._show_key(name, key_id, None)
-            known = self._organizations.get(name)
-            if known is not None:
-                known.forget_key(key_id)
-
-    def _let_account_go(self, name: str, account: str) -> None:
-        known = self._organizations.get(name)
-        if known is not None:
-            known.held.pop(account, None)
-
-    def _drop_if_empty(self, known: Organization) -> None:
-        if known.loaded is None and known.is_idle:
-            self._organizations.pop(known.name, None)
-            self._doubted.pop(known.name, None)
+                listener(self.shelves.current)
 
     # Within: telling.
 
@@ -493,7 +419,7 @@ class RedisPolicies:
             want = waiter.want
             if known.loaded is None:
                 waiter.tell(Fetched.BEHIND if want.revision else Fetched.READY)
-            elif not known.lacks(want, self.generation):
+            elif not known.lacks(want) and (self._freshness.is_current(known) or not self._link.up):
                 waiter.tell(Fetched.READY)
             elif known.revision < want.revision:
                 if not waiter.is_over:
@@ -513,100 +439,34 @@ class RedisPolicies:
         for waiter in waiting:
             waiter.tell(answer)
 
-    # Within: keys whose organization is not known.
-
-    def _look_up(self, key_id: str, waiter: Waiter) -> None:
-        waiting = self._lookups.get(key_id)
-        if waiting is not None:
-            waiting.append(waiter)
-        elif len(self._lookups) >= KEY_LOOKUPS or self._tasks is None:
-            asyncio.get_running_loop().call_soon(waiter.tell, Fetched.UNAVAILABLE)
-        else:
-            self._lookups[key_id] = [waiter]
-            self._tasks.spawn(self._find_key(key_id), "policy_find_key")
-
-    async def _find_key(self, key_id: str) -> None:
-        answer = Fetched.UNAVAILABLE
-        try:
-            owners = await self._link.call("SMEMBERS", owners_of(key_id), doing="finding the owner of an API key")
-            names = sorted(owner.decode() for owner in cast("list[bytes]", owners or []))[:MAX_OWNERS]
-            found = await asyncio.gather(*(self._fetched(Want(name, key_id=key_id)) for name in names))
-            if Fetched.UNAVAILABLE not in found:
-                answer = Fetched.READY
-                if key_id not in self._keys:
-                    _remember(self._absent_keys, key_id, UnixMillis(self._clock.now() + ABSENT_FOR))
-        except (DependencyError, UnicodeDecodeError) as error:
-            _log.debug("key_lookup_failed", why=str(error))
-        finally:
-            for waiter in self._lookups.pop(key_id, ()):
-                waiter.tell(answer)
-
     async def _fetched(self, want: Want) -> Fetched:
         future: asyncio.Future[Fetched] = asyncio.get_running_loop().create_future()
         self.fetch(want, future.set_result)
         return await future
 
-    def _is_absent(self, known: OrderedDict[str, UnixMillis], name: str) -> bool:
-        until = known.get(name)
-        if until is None:
-            return False
-        if self._clock.now() < until and self._link.up:
-            return True
-        del known[name]
-        return False
-
     # Within: doubts.
 
-    def _note_refused(self, known: Organization, label: str, error: Exception) -> None:
+    def _note_unusable(self, known: Organization, error: DependencyError | IntegrityError) -> None:
         if isinstance(error, RedisAwayError):
             return  # the link has told it
         self._doubt(known)
-        if self._refused.get(label) == str(error):
-            return
-        _remember(self._refused, label, str(error))
-        self._on_failure()
-        _log.warning("policy_refused", organization=known.name, why=str(error), kept_revision=known.revision)
+        self._refusals.note(known.name, "", str(error), known.revision)
 
     def _doubt(self, known: Organization) -> None:
         """Note that from now on there may be something newer than what is in memory of *known*."""
-        if known.loaded is None:
+        if known.loaded is None or known.doubted_since is not None:
             return
-        if known.doubted_since is None:
-            # Not now: since the last time that there was no doubt.
-            known.doubted_since = self.checked_at if self.checked_at is not None else self._clock.now()
-            self._doubted[known.name] = known
-            oldest = self._oldest_doubt
-            self._oldest_doubt = known.doubted_since if oldest is None else min(oldest, known.doubted_since)
-            self._set_stale_after()
-
-    def _known_good(self, org: str) -> UnixMillis | None:
-        known = self._organizations.get(org)
-        checked = self.checked_at
-        if known is None or known.doubted_since is None or checked is None:
-            return checked
-        return min(checked, known.doubted_since)
-
-    def _set_stale_after(self) -> None:
-        """Note until when no request needs to ask how old the policy is; rather too early than too late."""
-        checked = self.checked_at
-        if checked is None:
-            self._stale_after = UnixMillis(0)
-            return
-        if not self._doubted:
-            self._oldest_doubt = None
-        oldest = checked if self._oldest_doubt is None else min(checked, self._oldest_doubt)
-        self._stale_after = UnixMillis(oldest + self._limits.staleness.shortest)
+        # Not now: since the last time that there was no doubt.
+        since = self._freshness.good_at(known) or self._clock.now()
+        self._freshness.doubt(known, since)
 
 
-def _remember(known: OrderedDict[str, T], name: str, one: T) -> None:
-    known[name] = one
-    known.move_to_end(name)
-    if len(known) > MAX_ABSENT:
-        known.popitem(last=False)
-
-
-def _take_some(wanted: dict[str, None]) -> tuple[str, ...]:
-    taken = tuple(islice(wanted, BATCH))
-    for name in taken:
-        del wanted[name]
-    return taken
+def _is_name(org: str) -> bool:
+    """Whether *org* can be an organization; none is meant by an empty one, which asks for a key."""
+    if not org:
+        return True
+    try:
+        require_name(org, "organization")
+    except NamingError:
+        return False
+    return True

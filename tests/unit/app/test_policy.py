@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sidegate.app.policy import Policy, fingerprint_of, open_policy
+from sidegate.app.policy import Policy, open_policy
+from sidegate.app.policy_fingerprint import fingerprint_of
 from sidegate.config.settings import load_settings
 
 ACME = "organization: acme\nmembers:\n  user:ana: {roles: [Member]}\n"
