@@ -1,0 +1,235 @@
+"""A real Prometheus scrapes real sidecars while things break: the shipped alerts, with minutes made seconds, fire for
+whom it is broken, and for nobody before."""
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from scripts.issuer import Issuer
+from tests.integration.redis.servers import RedisServer, free_ports
+from tests.integration.sidecar import ACME, ROUTE_FILE, Sidecar
+from tests.integration.upstream import LoggingUpstream
+from tests.integration.waiting import eventually
+from tests.observability.prometheus import Prometheus
+from tests.observability.rules import shortened
+
+pytestmark = pytest.mark.slow
+
+FACTOR: Final = 60
+"""Minutes become seconds."""
+
+WITHIN_S: Final = 60.0
+
+SMALL_SPOOL: Final = 1024 * 1024
+"""The least there may be."""
+
+
+@dataclass
+class Rig:
+    """What a fault is caused with.
+
+    Attributes:
+        folder: For everything.
+        issuer: Of sessions.
+        upstream: Answers 200.
+        running: To be closed at the end.
+    """
+
+    folder: Path
+    issuer: Issuer
+    upstream: LoggingUpstream
+    running: contextlib.ExitStack
+
+    def sidecar(self, name: str, settings: dict[str, Any] | None = None, upstream: str | None = None) -> Sidecar:
+        """Start a sidecar."""
+        made = Sidecar(self.folder / name, upstream or self.upstream.url, self.issuer, settings=settings or {})
+        self.running.callback(made.close)
+        return made.start()
+
+    def redis(self, name: str) -> RedisServer:
+        """Start a Redis."""
+        folder = self.folder / name
+        folder.mkdir()
+        server = RedisServer(folder, free_ports(1)[0])
+        self.running.callback(server.kill)
+        return server.start()
+
+
+@dataclass
+class Fault:
+    """Sidecars of one job, and what is done to them.
+
+    Attributes:
+        sidecars: All of the job.
+        cause: Break it.
+        meanwhile: Done again and again while the alert is waited for.
+        also: Alerts that belong to it and may fire too.
+    """
+
+    sidecars: list[Sidecar]
+    cause: Callable[[], object]
+    meanwhile: Callable[[], object] = lambda: None
+    also: set[str] = field(default_factory=set)
+
+
+def down(rig: Rig) -> Fault:
+    """Kill it."""
+    sidecar = rig.sidecar("down")
+    return Fault([sidecar], lambda: sidecar.signal(signal.SIGKILL))
+
+
+def redis_down(rig: Rig) -> Fault:
+    """Take the Redis of its sessions away."""
+    redis = rig.redis("redis-of-sessions")
+    sidecar = rig.sidecar("redis_down", {"sessions": _signed(rig, redis={"url": redis.url})})
+    return Fault([sidecar], redis.kill)
+
+
+def backlog(rig: Rig) -> Fault:
+    """Take the sink away, and go on."""
+    redis = rig.redis("sink")
+    sidecar = rig.sidecar("backlog", {"audit": {"sinks": [{"redis": redis.url}]}})
+    return Fault([sidecar], lambda: (redis.kill(), ask(sidecar)))
+
+
+def dropping(rig: Rig) -> Fault:
+    """Let the smallest spool run full while its sink is away."""
+    redis = rig.redis("sink-of-a-small-spool")
+    audit = {"sinks": [{"redis": redis.url}], "max_bytes": SMALL_SPOOL, "segment_bytes": 65_536}
+    sidecar = rig.sidecar("dropping", {"audit": audit})
+
+    def fill() -> None:
+        redis.kill()
+        while sidecar.metric("sidegate_audit_dropped_total", cause="spool_full") == 0:
+            ask(sidecar, 200)
+
+    also = {"SidegateAuditSpoolFilling", "SidegateAuditBacklog", "SidegateFailingClosed", "SidegateDenySpike"}
+    return Fault([sidecar], fill, lambda: ask(sidecar), also)
+
+
+def keys_stale(rig: Rig) -> Fault:
+    """Remove the key set."""
+    sidecar = rig.sidecar("keys_stale", {"sessions": _signed(rig, max_stale_ms=8000)})
+    return Fault([sidecar], (sidecar.folder / "jwks.json").unlink)
+
+
+def denied(rig: Rig) -> Fault:
+    """Ask again and again without a credential."""
+    sidecar = rig.sidecar("denied")
+    return Fault([sidecar], lambda: ask(sidecar, who=None), lambda: ask(sidecar, who=None))
+
+
+def load_failing(rig: Rig) -> Fault:
+    """Put a policy in place that nobody can read."""
+    sidecar = rig.sidecar("load_failing")
+
+    def spoil() -> None:
+        (sidecar.policy / "acme.yaml").write_text(ACME.replace("roles: [Member]", "roles: [Membre]"))
+
+    return Fault([sidecar], spoil, also={"SidegatePolicyBehind"})
+
+
+def fleet(rig: Rig) -> Fault:
+    """Change the policy of one of two."""
+    one, other = rig.sidecar("fleet-one"), rig.sidecar("fleet-other")
+
+    def change() -> None:
+        (one.policy / "acme.yaml").write_text(ACME.replace("Designer", "Viewer"))
+
+    return Fault([one, other], change)
+
+
+def upstream_gone(rig: Rig) -> Fault:
+    """End the service behind it."""
+    service = LoggingUpstream()
+    sidecar = rig.sidecar("upstream_gone", upstream=service.url)
+    rig.running.callback(service.close)
+    return Fault([sidecar], service.close, lambda: ask(sidecar))
+
+
+FAULTS: Final[dict[str, Callable[[Rig], Fault]]] = {
+    "SidegateDown": down,
+    "SidegateRedisDown": redis_down,
+    "SidegateAuditBacklog": backlog,
+    "SidegateAuditDropping": dropping,
+    "SidegateJwksStale": keys_stale,
+    "SidegateDenySpike": denied,
+    "SidegatePolicyLoadFailing": load_failing,
+    "SidegateFleetDisagrees": fleet,
+    "SidegateUpstreamFailing": upstream_gone,
+}
+
+
+def ask(sidecar: Sidecar, count: int = 5, who: str | None = "ana") -> None:
+    """Send some requests."""
+    headers = () if who is None else (f"Cookie: __session={sidecar.session(who)}",)
+    for _ in range(count):
+        sidecar.ask("GET", ROUTE_FILE, headers=headers)
+
+
+def _signed(rig: Rig, **more: Any) -> dict[str, Any]:
+    redis = {"redis": more.pop("redis")["url"]} if "redis" in more else {}
+    signed = {"issuer": rig.issuer.name, "jwks": "file:jwks.json", "algorithms": [rig.issuer.algorithm], **more}
+    return {"signed": signed, **redis}
+
+
+@dataclass
+class Seen:
+    """Faults, and who watches them."""
+
+    prometheus: Prometheus
+    faults: dict[str, Fault]
+    before: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+    """Start everything, look whether it is quiet, then break all of it at once."""
+    with contextlib.ExitStack() as running:
+        upstream = LoggingUpstream()
+        running.callback(upstream.close)
+        folder = tmp_path_factory.mktemp("alerts")
+        rig = Rig(folder, Issuer("https://issuer.example"), upstream, running)
+        faults = {alert: make(rig) for alert, make in FAULTS.items()}
+        for fault in faults.values():
+            for sidecar in fault.sidecars:
+                ask(sidecar)
+        targets = {alert: [sidecar.admin for sidecar in fault.sidecars] for alert, fault in faults.items()}
+        prometheus = Prometheus(folder / "prometheus", targets, shortened(FACTOR))
+        running.callback(prometheus.close)
+        prometheus.start()
+        since = prometheus.looks()
+        assert since is not None
+        # Longer than the longest `for` of these alerts, so that what is wrong would fire.
+        eventually(lambda: (prometheus.looks() or 0) > since + 7, "rules were looked at for seven seconds", WITHIN_S)
+        before = [alert for alert in prometheus.alerts() if alert["state"] == "firing"]
+        for fault in faults.values():
+            fault.cause()
+        yield Seen(prometheus, faults, before)
+
+
+def test_all_is_quiet_before(seen: Seen) -> None:
+    """Sidecars that serve raise no alert, and every rule could be evaluated."""
+    assert seen.before == []
+    assert seen.prometheus.broken_rules() == []
+
+
+@pytest.mark.parametrize("alert", FAULTS)
+def test_a_fault_raises_its_alert(seen: Seen, alert: str) -> None:
+    """The alert of the fault fires for its job, and no other but those that belong to it."""
+    fault = seen.faults[alert]
+
+    def fires() -> bool:
+        fault.meanwhile()
+        return alert in seen.prometheus.firing(alert)
+
+    eventually(fires, f"{alert} fires; now: {seen.prometheus.alerts()}", WITHIN_S)
+    assert seen.prometheus.firing(alert) <= {alert, *fault.also}
+    (first, *_) = [one for one in seen.prometheus.alerts() if one["labels"]["alertname"] == alert]
+    for text in first["annotations"].values():
+        assert "<error" not in text
+        assert "<no value>" not in text
