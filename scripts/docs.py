@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sidegate.app.examination.examine import CHECKS
 from sidegate.cli.reference import write_reference
 from sidegate.core.model.decision import Reason, remedy_of
 from sidegate.core.wire.problem import TYPE_BASE, detail_of, status_of
@@ -93,8 +94,21 @@ def _resolve(schema: dict[str, Any], written: dict[str, Any]) -> dict[str, Any]:
     return written
 
 
+def checks_page() -> str:
+    """Every check of `sidegate check --live`."""
+    lines = ["# Checks", "", NOTE.rstrip(), "", "What `sidegate check --live` looks at, and what to do if it fails."]
+    section = None
+    for check in CHECKS:
+        if check.section is not section:
+            section = check.section
+            lines += ["", f"## {section.capitalize()}"]
+        lines += ["", f"### {check.id}", "", check.asks, "", f"If not: {check.hint}"]
+    return "\n".join(lines) + "\n"
+
+
 PAGES = {
     "docs/cli.md": write_reference,
+    "docs/reference/checks.md": checks_page,
     "docs/reference/metrics.md": metrics_page,
     "docs/reference/reasons.md": reasons_page,
     "docs/reference/settings.md": settings_page,

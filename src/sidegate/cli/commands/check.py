@@ -1,6 +1,6 @@
 """`sidegate check`: would a sidecar start from this, and what would it do (spec 6.4)."""
 
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
@@ -30,18 +30,39 @@ _EPILOG: Final = """
 Examples:
   sidegate check
   sidegate check --config /etc/sidegate/sidegate.yaml -o json
+  sidegate check --live
+  sidegate check --live -o json | jq '.checks[] | select(.state != "ok")'
 """
 
 
 @app.command("check", epilog=_EPILOG)
-def check_command(config: ConfigOption = None, *, output: OutputOption = Format.TABLE) -> int:
+def check_command(
+    config: ConfigOption = None,
+    *,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Also ask upstream, Redis, sinks, key set and a sidecar that runs already."),
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, max=60, help="With --live, for each step.")
+    ] = 3.0,
+    output: OutputOption = Format.TABLE,
+) -> int:
     """Check the configuration, the routes and the policy, and say everything that is wrong.
 
     Every problem of every file at once, with file, line and column; exit code 78 if there is one. Warnings are about
     entries that do less than they seem to; they do not change the exit code. Public routes are listed: they are
     forwarded without asking anybody.
+
+    With `--live` everything around it is looked at too: upstream, Redis, audit trail and sinks, clock, certificates,
+    key set, limits of the machine. Exit code 69 if something of that fails; what fails has a hint and a page.
     """
     found = inspect(config)
+    if live and found.settings is not None:
+        # Clients of everything that could be asked: only who asks pays for them.
+        from sidegate.cli.live_checks import check_live  # noqa: PLC0415
+
+        return check_live(found, found.settings, timeout, output)
     if output is Format.JSON:
         show_json(_describe(found))
     else:
