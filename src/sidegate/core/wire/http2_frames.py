@@ -114,6 +114,11 @@ def frame(kind: Kind, flags: int, stream: int, payload: bytes) -> bytes:
     return b"%b%c%c%b%b" % (len(payload).to_bytes(3, "big"), kind, flags, stream.to_bytes(4, "big"), payload)
 
 
+def window_update(stream: int, size: int) -> bytes:
+    """Write a WINDOW_UPDATE frame."""
+    return frame(Kind.WINDOW_UPDATE, 0, stream, size.to_bytes(4, "big"))
+
+
 def goaway(last: int, code: Code, detail: str = "") -> bytes:
     """Write a GOAWAY frame: no stream beyond *last* will be served."""
     payload = last.to_bytes(4, "big") + code.to_bytes(4, "big") + detail.encode("ascii")
@@ -285,6 +290,8 @@ class FrameGate:
     def _without_unknown(self, whole: bytes, flags: int) -> bytes:
         """Leave out settings that mean nothing: whoever kept them would keep 65,536 of them (RFC 9113 6.5.2)."""
         payload = whole[FRAME_HEAD:]
+        if flags & ACK and payload:
+            raise Http2Fault(Code.FRAME_SIZE_ERROR, "settings are acknowledged with a payload")
         if flags & ACK or len(payload) % _SETTING_BYTES:
             return whole  # for the engine to judge
         settings = [payload[at : at + _SETTING_BYTES] for at in range(0, len(payload), _SETTING_BYTES)]

@@ -7,7 +7,18 @@ from h2.events import DataReceived, RemoteSettingsChanged, RequestReceived, Stre
 from h2.exceptions import H2Error
 
 from sidegate.core.model.errors import WireError
-from sidegate.core.wire.http2_frames import Allowance, Code, FrameGate, Http2Fault, Kind, frame, goaway
+from sidegate.core.wire.http2_frames import (
+    END_STREAM,
+    FRAME_HEAD,
+    Allowance,
+    Code,
+    FrameGate,
+    Http2Fault,
+    Kind,
+    frame,
+    goaway,
+    window_update,
+)
 from sidegate.core.wire.http2_request import EITHER, HTTP, HTTPS, require_trailers, speaks_grpc
 from sidegate.proxy.arrival import Arrival
 from sidegate.proxy.client import DRAIN_WINDOW_S, LINGER_BYTES, LINGER_S, ClientConnection
@@ -26,6 +37,9 @@ RESETS: Final = 200
 RESETS_PER_SECOND: Final = 20
 """Streams that a client may give up, or make us give up: so many at once, so many per second after that, and one for
 each that is answered (CVE-2023-44487, CVE-2025-8671)."""
+
+MAX_ABANDONED: Final = 128
+"""Streams that are remembered because more of their payload may be on its way."""
 
 HIGHEST_STREAM: Final = 2**31 - 1
 _NEVER: Final = float("inf")
@@ -47,6 +61,7 @@ class Http2Connection(PieceReader):
     """
 
     __slots__ = (
+        "_abandoned",
         "_arrival",
         "_engine",
         "_farewell",
@@ -80,11 +95,13 @@ class Http2Connection(PieceReader):
         self._arrival = arrival
         self._peer: Peer = UNIX_PEER
         self._schemes: tuple[bytes, ...] = HTTPS if arrival.is_secure else HTTP
-        self._gate = FrameGate(gateway.limits.head_bytes, now)
+        self._gate = FrameGate(2 * gateway.limits.head_bytes, now)
         self._engine = Engine(speaker.sections, speaker.streams, gateway.limits.head_bytes)
         self._outlet = Outlet(self._engine, self._gate, gateway.loop, self._over)
         self._resets = Allowance(RESETS, RESETS_PER_SECOND, now)
         self._streams: dict[int, Stream] = {}
+        # Streams that ended before the client had said all, in order.
+        self._abandoned: dict[int, None] = {}
         self._last = 0
         self._head_deadline = self._idle_deadline = self._farewell = _NEVER
         self._is_paused = False
@@ -156,7 +173,8 @@ class Http2Connection(PieceReader):
 
     def _take(self, whole: bytes) -> None:
         """Let the engine make something of one frame."""
-        carried = False
+        if whole[3] == Kind.DATA and self._abandoned and self._drop_late(whole):
+            return
         try:
             events = self._engine.receive_data(whole)
         except H2Error:
@@ -168,7 +186,6 @@ class Http2Connection(PieceReader):
                 case RequestReceived():
                     self._open(event.stream_id, ended=event.stream_ended is not None)
                 case DataReceived():
-                    carried = True
                     ended = event.stream_ended is not None
                     self._receive(event.stream_id, event.data or b"", event.flow_controlled_length or 0, ended=ended)
                 case TrailersReceived():
@@ -179,9 +196,18 @@ class Http2Connection(PieceReader):
                     self._outlet.go_on()
                 case _:
                     pass  # answered by the engine, or nothing to us: priorities, acknowledgements, extensions
-        if whole[3] == Kind.DATA and not carried:
-            # For a stream that is over. A few are on their way when one is ended; more are a flood.
-            self._gate.spend(self._gateway.deadlines.now)
+
+    def _drop_late(self, whole: bytes) -> bool:
+        """Drop payload that was on its way when we gave its stream up; the engine would answer each frame of it."""
+        number = int.from_bytes(whole[5:FRAME_HEAD], "big")
+        if number not in self._abandoned:
+            return False
+        self._gate.spend(self._gateway.deadlines.now)
+        if whole[4] & END_STREAM:
+            del self._abandoned[number]
+        if len(whole) > FRAME_HEAD:
+            self._outlet.write(window_update(0, len(whole) - FRAME_HEAD))
+        return True
 
     def _open(self, number: int, *, ended: bool) -> None:
         """Begin to serve a request."""
@@ -227,6 +253,8 @@ class Http2Connection(PieceReader):
         stream = self._streams.get(number)
         if stream is not None:
             self._outlet.drop(stream)
+            # At once: what waits for its record is then not forwarded.
+            stream.lost(None)
         self._count_reset()
 
     def _count_reset(self) -> None:
@@ -241,6 +269,10 @@ class Http2Connection(PieceReader):
             return
         if stream.is_sent:
             self._resets.earn(1)
+        if not stream.has_ended:
+            self._abandoned[stream.number] = None
+            if len(self._abandoned) > MAX_ABANDONED:
+                del self._abandoned[next(iter(self._abandoned))]
         self._gateway.loop.call_soon(stream.lost, None)
         if not self._streams:
             self._idle_deadline = self._gateway.deadlines.now + self._gateway.limits.idle_timeout_s

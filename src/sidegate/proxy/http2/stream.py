@@ -49,6 +49,7 @@ class Stream(asyncio.Transport):
         "_is_ending",
         "_is_full",
         "_is_grpc",
+        "_is_lost",
         "_is_paused",
         "_outlet",
         "_owed",
@@ -81,6 +82,7 @@ class Stream(asyncio.Transport):
         self._received = 0
         self._incoming: deque[tuple[bytes, int]] = deque()
         self._owed = 0
+        self._is_lost = False
         self._is_paused = False
         self._is_delivering = False
         self._is_full = False
@@ -132,12 +134,16 @@ class Stream(asyncio.Transport):
             if ended:
                 data += LAST_CHUNK
         self._incoming.append((data, size))
-        self._deliver()
+        # The last byte of what was announced waits for the end of the stream, in case that more comes.
+        if ended or self._received != expected:
+            self._deliver()
         return True
 
     def lost(self, error: Exception | None) -> None:
-        """Tell whoever serves it that the client is gone."""
-        self.is_over = True
+        """Tell whoever serves it that the client is gone, once."""
+        if self._is_lost:
+            return
+        self._is_lost = self.is_over = True
         self.unsent.clear()
         self._speaker.gateway.deadlines.forget(self._client)
         self._client.connection_lost(error)
