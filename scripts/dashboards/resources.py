@@ -114,9 +114,44 @@ _DEPENDENCIES: Final = Row(
     ),
 )
 
+_TLS: Final = Row(
+    "TLS",
+    (
+        Panel(
+            "Certificates expire in",
+            "Time left of each file of certificates; of several in one file, of the first to expire. Not there without"
+            " TLS.",
+            (Query(gauge("sidegate_tls_certificate_remaining_seconds"), "{{instance}}: {{certificate}}"),),
+            Unit.SECONDS,
+            width=8,
+            none="no TLS",
+        ),
+        Panel(
+            "Handshakes that failed",
+            "With clients, by what was wrong. `not_tls` and `version` are old or wrong clients, `client_certificate` is"
+            " somebody without one.",
+            (Query(f"sum by (cause) ({rate('sidegate_tls_handshake_failures_total')})", "{{cause}}"),),
+            Unit.PER_SECOND,
+            width=8,
+            is_stacked=True,
+        ),
+        Panel(
+            "Files and headers that could not be used",
+            "Renewed TLS files, and connections without a usable header of the PROXY protocol. Should be 0.",
+            (
+                Query(f"sum by (use) ({rate('sidegate_tls_reload_failures_total')})", "TLS files: {{use}}"),
+                Query(f"sum by (cause) ({rate('sidegate_proxy_header_failures_total')})", "PROXY header: {{cause}}"),
+            ),
+            Unit.PER_SECOND,
+            width=8,
+            is_stacked=True,
+        ),
+    ),
+)
+
 RESOURCES: Final = Dashboard(
     "resources",
     "Sidegate / Resources",
     "CPU, memory, connections, and what a sidecar depends on.",
-    (_PROCESS, _CONNECTIONS, _DEPENDENCIES),
+    (_PROCESS, _CONNECTIONS, _DEPENDENCIES, _TLS),
 )
