@@ -124,7 +124,9 @@ class Sidecar:
             "audit": {"spool": "audit"},
         }
         for section, given in settings.items():
-            written[section] = {**written.get(section, {}), **given} if isinstance(given, dict) else given
+            before = written.get(section, {})
+            is_laid_over = isinstance(given, dict) and isinstance(before, dict)
+            written[section] = {**before, **given} if is_laid_over else given
         self.config.write_text(json.dumps(written, indent=2))
 
     # Its life.

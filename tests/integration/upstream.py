@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -161,16 +162,20 @@ class LoggingUpstream:
         conversations: Every connection so far.
         requests: Requests read whole, for `next_request`.
         failures: What went wrong in scripts; a test that leaves any fails.
+        tls: Spoken on the next connections; None for none. The url says https if there was one at first.
+        handshakes: What went wrong in handshakes.
     """
 
-    def __init__(self, script: Script = answer_ok) -> None:
+    def __init__(self, script: Script = answer_ok, tls: ssl.SSLContext | None = None) -> None:
         self.script = script
+        self.tls = tls
+        self.handshakes: list[ssl.SSLError] = []
         self.conversations: list[Conversation] = []
         self.requests: Queue[Received] = Queue()
         self.failures: list[BaseException] = []
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = int(self._listening.getsockname()[1])
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}"
         self._threads: list[threading.Thread] = []
         self._accepting = threading.Thread(target=self._accept, name="upstream", daemon=True)
         self._accepting.start()
@@ -205,13 +210,22 @@ class LoggingUpstream:
             except OSError:
                 return
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            conversation = Conversation(connection, self)
-            self.conversations.append(conversation)
-            thread = threading.Thread(target=self._serve, args=(self.script, conversation), daemon=True)
+            thread = threading.Thread(target=self._serve, args=(self.script, self.tls, connection), daemon=True)
             self._threads.append(thread)
             thread.start()
 
-    def _serve(self, script: Script, conversation: Conversation) -> None:
+    def _serve(self, script: Script, tls: ssl.SSLContext | None, connection: socket.socket) -> None:
+        if tls is not None:
+            try:
+                connection.settimeout(DEADLINE_S)
+                connection = tls.wrap_socket(connection, server_side=True)
+            except ssl.SSLError as error:
+                self.handshakes.append(error)
+                return
+            except OSError:
+                return  # the proxy left before it was done
+        conversation = Conversation(connection, self)
+        self.conversations.append(conversation)
         try:
             script(conversation)
         except (ConnectionError, TimeoutError, OSError, ValueError):

@@ -44,10 +44,15 @@ def draw(settings: Settings) -> Blueprint:
     """Read what *settings* name, but for the policy.
 
     Raises:
-        ConfigError: Routes, keys or sinks cannot be used.
+        ConfigError: Routes, keys, certificates or sinks cannot be used.
         OSError: The spool's folder cannot be made.
     """
     check_sinks(settings.audit.sinks)
+    if settings.listen.tls is not None or settings.upstream.url.scheme == "https":
+        # Imported where there is TLS only: to know certificates costs memory.
+        from sidegate.app.tls import check_tls  # noqa: PLC0415 - see above
+
+        check_tls(settings)
     routes = load_routes(settings.routes).table
     key = settings.audit.checkpoint.key
     return Blueprint(settings, routes, load_signer(settings.audit.spool, None if key is None else key.path))

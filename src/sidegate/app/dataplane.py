@@ -41,12 +41,7 @@ def build_gateway(process: Process, identity: Identity) -> Gateway:
         verifier=identity.verifier,
         reverifier=Reverifier(identity.state, surfaces),
         trail=process.trail,
-        pool=UpstreamPool(
-            _address(settings.upstream.url),
-            limit=settings.upstream.max_connections,
-            connect_timeout_s=settings.upstream.connect_timeout_ms / _MILLIS_PER_SECOND,
-            tasks=process.tasks,
-        ),
+        pool=_pool(process),
         refusals=Refusals(hidden=settings.hide, minimal=settings.problem_detail is ProblemDetail.MINIMAL),
         metrics=process.metrics,
         machines=MachineWatch(
@@ -63,6 +58,25 @@ def build_gateway(process: Process, identity: Identity) -> Gateway:
         peers=Peers(settings.trusted_proxies),
         records_completions=settings.audit.completions is Completions.ALL,
     )
+
+
+def _pool(process: Process) -> UpstreamPool:
+    upstream = process.blueprint.settings.upstream
+    address, timeout_s = _address(upstream.url), upstream.connect_timeout_ms / _MILLIS_PER_SECOND
+    limit, tasks = upstream.max_connections, process.tasks
+    if upstream.url.scheme != "https":
+        return UpstreamPool(address, limit=limit, connect_timeout_s=timeout_s, tasks=tasks)
+    # Imported where there is TLS only: to know certificates costs memory.
+    from sidegate.app.certificates import upstream_files  # noqa: PLC0415 - see above
+    from sidegate.app.tls import RenewedContext, make_client_context  # noqa: PLC0415 - see above
+    from sidegate.proxy.tls_upstream import SecurePool  # noqa: PLC0415 - see above
+
+    contexts = RenewedContext(upstream_files(upstream.tls), make_client_context, process.clock, process.metrics)
+    server_name = (upstream.tls.server_name if upstream.tls is not None else None) or address.host
+    pool = SecurePool(address, contexts, server_name, limit=limit, connect_timeout_s=timeout_s, tasks=tasks)
+    contexts.on_renewal = pool.renew
+    contexts.start(tasks)
+    return pool
 
 
 def _limits(settings: Settings) -> Limits:

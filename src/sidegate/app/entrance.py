@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
+from sidegate.app.process import Process
+from sidegate.config.settings_model import ProxyProtocol
 from sidegate.proxy.arrival import DIRECT, ProtocolFactory, Protocols
 from sidegate.proxy.gateway import Gateway
+from sidegate.proxy.proxy_protocol import Complaints, HeaderAwaiter
 
 Entrance = Callable[[], asyncio.BaseProtocol]
 """Makes the first protocol of a new connection."""
@@ -22,7 +26,30 @@ def protocols_of(gateway: Gateway) -> Protocols:
     )
 
 
-def open_entrance(gateway: Gateway) -> Entrance:
-    """Put together what comes before HTTP."""
-    plain = protocols_of(gateway).plain
-    return lambda: plain(DIRECT)
+def open_entrance(gateway: Gateway, process: Process) -> Entrance:
+    """Put together what comes before HTTP. Called on the running loop.
+
+    Raises:
+        ConfigError: Certificate or key cannot be used.
+    """
+    first = _after_tls(protocols_of(gateway), gateway, process)
+    if process.blueprint.settings.listen.proxy_protocol is ProxyProtocol.REQUIRED:
+        complaints = Complaints()
+        return lambda: HeaderAwaiter(gateway, first, complaints)
+    return lambda: first(DIRECT)
+
+
+def _after_tls(protocols: Protocols, gateway: Gateway, process: Process) -> ProtocolFactory:
+    """Return who speaks first where nothing precedes TLS."""
+    tls = process.blueprint.settings.listen.tls
+    if tls is None:
+        return protocols.plain
+    # Imported where there is TLS only: to know certificates costs memory.
+    from sidegate.app.certificates import listen_files  # noqa: PLC0415 - see above
+    from sidegate.app.tls import RenewedContext, make_server_context  # noqa: PLC0415 - see above
+    from sidegate.proxy.tls_clients import ClientLink  # noqa: PLC0415 - see above
+
+    make = partial(make_server_context, offered=protocols.offered)
+    contexts = RenewedContext(listen_files(tls), make, process.clock, process.metrics)
+    contexts.start(process.tasks)
+    return lambda arrival: ClientLink(gateway, contexts, protocols, arrival)

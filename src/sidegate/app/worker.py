@@ -33,7 +33,7 @@ class Server:
         self._identity = Identity(process.blueprint.settings, process.clock)
         gateway = build_gateway(process, self._identity)
         self._watch_gauges(gateway.limits.connections)
-        self._acceptor = Acceptor(gateway, listening, open_entrance(gateway))
+        self._acceptor = Acceptor(gateway, listening, open_entrance(gateway, process))
 
     @property
     def is_accepting(self) -> bool:

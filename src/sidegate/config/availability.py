@@ -32,11 +32,7 @@ class Unavailable:
 
 
 UNAVAILABLE: Final = (
-    Unavailable(("listen", "tls"), "TLS on the data port", "remove it", lambda s: s.listen.tls is not None),
     Unavailable(("admin", "tls"), "TLS on the admin port", "remove it", lambda s: s.admin.tls is not None),
-    Unavailable(
-        ("upstream", "url"), "TLS to the upstream", "write http:// or unix:", lambda s: s.upstream.url.scheme == "https"
-    ),
     Unavailable(
         ("forwarding", "assertion"),
         "a signed assertion to the upstream",

@@ -161,6 +161,14 @@ EntryId = Annotated[str, *_matching(_FREE, "write 1 to 128 characters without co
 """Id of a binding, deny or approval rule."""
 SurfaceName = Annotated[str, *_matching("[a-z][a-z0-9_-]{0,63}", "write lower-case letters, digits, _ and -, e.g. web")]
 Line = Annotated[str, *_matching(r"[^\x00-\x1f\x7f]{1,1024}", "write one line of text")]
+ServerName = Annotated[
+    str,
+    *_matching(
+        r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}",
+        "write a name or an address, e.g. datastore.internal",
+    ),
+]
+"""Whom a certificate must name."""
 OrganizationName = Annotated[
     str, *form(lambda text: require_name(text, "organization"), _whole("[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"))
 ]

@@ -9,7 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from sidegate.config.policy_model import WrittenPolicy
 from sidegate.config.routes_model import WrittenRoutes
-from sidegate.config.settings_model import Settings, plain
+from sidegate.config.settings_model import Listener, Settings, plain
 
 MODELS: Final[dict[str, type[BaseModel]]] = {"sidegate": Settings, "routes": WrittenRoutes, "policy": WrittenPolicy}
 """By the name of the schema: ``schemas/<name>.json``."""
@@ -17,15 +17,14 @@ MODELS: Final[dict[str, type[BaseModel]]] = {"sidegate": Settings, "routes": Wri
 
 class _Generator(GenerateJsonSchema):
     def encode_default(self, dft: Any) -> Any:  # noqa: ANN401  as pydantic declares it
-        """Write defaults as a file would hold them."""
-        return _written(plain(dft))
+        """Write defaults as a file would hold them, a listener in its short form."""
+        return str(dft.address) if isinstance(dft, Listener) else _written(plain(dft))
 
 
 def _written(data: Any) -> Any:  # noqa: ANN401  plain data of any shape
-    """Leave out what a file would leave out, and write a listener in its short form."""
+    """Leave out what a file would leave out."""
     if isinstance(data, dict):
-        kept = {key: _written(inner) for key, inner in data.items() if inner is not None}
-        return kept["address"] if kept.keys() == {"address"} else kept
+        return {key: _written(inner) for key, inner in data.items() if inner is not None}
     return [_written(inner) for inner in data] if isinstance(data, list) else data
 
 

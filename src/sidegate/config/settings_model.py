@@ -16,6 +16,7 @@ from sidegate.config.forms import (
     Line,
     OrganizationName,
     OrOne,
+    ServerName,
     SurfaceName,
     Text,
     Whole,
@@ -27,6 +28,7 @@ from sidegate.config.places import (
     DirectorySource,
     FilePath,
     RedisSource,
+    UnixEndpoint,
     WrittenCollector,
     WrittenEndpoint,
     WrittenFile,
@@ -46,12 +48,44 @@ _HeaderName = Annotated[Text, Field(pattern=_HEADER_NAME), Hint("write a header 
 _CookieName = Annotated[Text, Field(pattern=_HEADER_NAME), Hint("write a cookie name, e.g. __session")]
 
 
+class TlsVersion(StrEnum):
+    """Versions of TLS that are spoken at all (RFC 8996 ends those before)."""
+
+    TLS_1_2 = "TLSv1.2"
+    TLS_1_3 = "TLSv1.3"
+
+
 class Tls(Written):
     """TLS on a listener."""
 
-    cert: FilePath = Field(description="Certificate chain, PEM.")
-    key: FilePath = Field(description="Private key, PEM.")
-    client_ca: FilePath | None = Field(default=None, description="CA of client certificates, PEM.")
+    cert: FilePath = Field(description="Certificate, then those between it and its root, PEM; read again when changed.")
+    key: FilePath = Field(description="Its private key, PEM, not encrypted; read again when changed.")
+    client_ca: FilePath | None = Field(
+        default=None, description="CA of client certificates, PEM; every client then needs one of them."
+    )
+    min_version: TlsVersion = Field(default=TlsVersion.TLS_1_2, description="Oldest version: TLSv1.2 or TLSv1.3.")
+
+
+class UpstreamTls(Written):
+    """TLS to the upstream."""
+
+    ca: FilePath | None = Field(default=None, description="Who may sign its certificate, PEM; else the system's.")
+    cert: FilePath | None = Field(
+        default=None,
+        description="Our certificate to it, with those between it and its root, PEM; read again when changed.",
+    )
+    key: FilePath | None = Field(default=None, description="Its private key, PEM, not encrypted.")
+    server_name: ServerName | None = Field(
+        default=None, description="Name or address in its certificate; else the one in `upstream.url`."
+    )
+    min_version: TlsVersion = Field(default=TlsVersion.TLS_1_2, description="Oldest version: TLSv1.2 or TLSv1.3.")
+
+    @model_validator(mode="after")
+    def _need_both(self) -> Self:
+        if (self.cert is None) is not (self.key is None):
+            missing = "cert" if self.cert is None else "key"
+            raise refuse("is missing", "give certificate and key, or neither", (missing,))
+        return self
 
 
 class Listener(Written):
@@ -72,15 +106,53 @@ class Listener(Written):
         return {"anyOf": [dict(schema["properties"]["address"]), schema]}
 
 
+class ProxyProtocol(StrEnum):
+    """Whether connections begin with a header of the PROXY protocol."""
+
+    OFF = "off"
+    REQUIRED = "required"
+
+
+class DataListener(Listener):
+    """Where the data port listens: the address alone, or a mapping."""
+
+    proxy_protocol: ProxyProtocol = Field(
+        default=ProxyProtocol.OFF,
+        description="required: every connection comes from `trusted_proxies` and begins with a header of the PROXY"
+        " protocol, version 1 or 2, that names the client.",
+    )
+
+    @model_validator(mode="after")
+    def _need_tcp(self) -> Self:
+        if isinstance(self.address, UnixEndpoint):
+            hint = "listen on host:port, or remove it"
+            if self.tls is not None:
+                raise refuse("is given for a Unix socket", hint, ("tls",))
+            if self.proxy_protocol is ProxyProtocol.REQUIRED:
+                raise refuse("is required on a Unix socket, where no peer has an address", hint, ("proxy_protocol",))
+        return self
+
+
 class Upstream(Written):
     """The DataStore service behind the proxy."""
 
-    url: WrittenUpstream = Field(description="http://host:port or unix:/path.", examples=["http://127.0.0.1:9000"])
-    connect_timeout_ms: Duration = Field(default=Millis(1000), ge=1, le=60_000, description="To connect.")
+    url: WrittenUpstream = Field(
+        description="http://host:port, https://host:port or unix:/path.", examples=["http://127.0.0.1:9000"]
+    )
+    tls: UpstreamTls | None = Field(default=None, description="TLS to it, for an https url.")
+    connect_timeout_ms: Duration = Field(
+        default=Millis(1000), ge=1, le=60_000, description="To connect, TLS handshake included."
+    )
     response_timeout_ms: Duration = Field(
         default=Millis(30_000), ge=1, le=DAY_MS, description="Until a response's head."
     )
     max_connections: Whole = Field(default=512, ge=1, le=65_536, description="Connections to it, per worker.")
+
+    @model_validator(mode="after")
+    def _match_scheme(self) -> Self:
+        if self.tls is not None and self.url.scheme != "https":
+            raise refuse("is given, but `upstream.url` is not https", "write https://, or remove it", ("tls",))
+        return self
 
 
 DEFAULT_POLICY_SOURCE: Final = DirectorySource(Path("policy"))
@@ -474,7 +546,7 @@ def _unset() -> Any:  # noqa: ANN401  read like a mapping that was written, so t
 class Settings(Written):
     """Configuration of one sidecar."""
 
-    listen: Listener = Field(default=Listener.model_validate(DEFAULT_LISTEN), description="Data port.")
+    listen: DataListener = Field(default=DataListener.model_validate(DEFAULT_LISTEN), description="Data port.")
     admin: Listener = Field(
         default=Listener.model_validate(DEFAULT_ADMIN), description="Admin port; never for clients."
     )
@@ -506,6 +578,13 @@ class Settings(Written):
             raise refuse("is redis, but none is named", "add `redis: redis://host:6379` under `sessions`", place)
         if opaque.store is OpaqueStore.MEMORY and is_shared and "store" in opaque.model_fields_set:
             raise refuse("is memory, but sessions are shared in Redis", "write redis, or leave it out", place)
+        return self
+
+    @model_validator(mode="after")
+    def _know_who_speaks_for_others(self) -> Self:
+        if self.listen.proxy_protocol is ProxyProtocol.REQUIRED and not self.trusted_proxies:
+            hint = "name the networks of your load balancers under `trusted_proxies`"
+            raise refuse("is required, but nobody is trusted to speak it", hint, ("listen", "proxy_protocol"))
         return self
 
 

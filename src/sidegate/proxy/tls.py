@@ -52,6 +52,15 @@ class Speaker(Protocol):
         """See asyncio.Protocol."""
 
 
+def reason_of(error: Exception) -> str:
+    """Return in words why OpenSSL refused."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.lower().replace("_", " ")
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
 class TlsLink(PieceReader, asyncio.Transport):
     """The protocol of a socket, and the transport of who speaks on it once the handshake is done.
 
@@ -166,6 +175,11 @@ class TlsLink(PieceReader, asyncio.Transport):
             self._refused(self._error or exc)
 
     # For who speaks. See asyncio.Transport.
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing has come that is still to be decrypted."""
+        return not (self._incoming.pending or self.tls.pending())
 
     def get_extra_info(self, name: str, default: object = None) -> object:
         """Return what is known of the socket."""

@@ -269,6 +269,9 @@ class UpstreamPool:
     async def _connect(self, borrower: Borrower) -> None:
         try:
             upstream = await asyncio.wait_for(self._open(), self._connect_timeout_s)
+            if not upstream.open:
+                # It was told before anybody listened to it.
+                raise ConnectionResetError("the upstream ended the connection at once")
         except (OSError, TimeoutError) as error:
             self._connecting -= 1
             borrower.connect_failed(error)

@@ -9,9 +9,7 @@ from sidegate.config.settings import masked
 TLS = "{address: '127.0.0.1:1', tls: {cert: a, key: b}}"
 
 ASKED: dict[tuple[str, ...], str] = {
-    ("listen", "tls"): UPSTREAM + f"listen: {TLS}",
     ("admin", "tls"): UPSTREAM + f"admin: {TLS}",
-    ("upstream", "url"): "upstream: {url: https://h}",
     ("forwarding", "assertion"): UPSTREAM + "forwarding: {assertion: {issuer: sidegate, key: file:k}}",
 }
 
