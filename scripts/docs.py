@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sidegate.app.examination.examine import CHECKS
-from sidegate.cli.reference import write_reference
+from sidegate.cli.reference import exit_code_table, write_reference
 from sidegate.core.model.decision import Reason, remedy_of
 from sidegate.core.wire.problem import TYPE_BASE, detail_of, status_of
 from sidegate.telemetry.reference import metrics_reference
@@ -106,9 +106,16 @@ def checks_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def exit_codes_page() -> str:
+    """Every exit code."""
+    where = "How every command of `sidegate` ends; `sidegate run` too."
+    return f"# Exit codes\n\n{NOTE}{where}\n\n{exit_code_table()}"
+
+
 PAGES = {
     "docs/cli.md": write_reference,
     "docs/reference/checks.md": checks_page,
+    "docs/reference/exit-codes.md": exit_codes_page,
     "docs/reference/metrics.md": metrics_page,
     "docs/reference/reasons.md": reasons_page,
     "docs/reference/settings.md": settings_page,

@@ -1,7 +1,7 @@
 """How a command ends: one exit code per family of outcomes (spec 6.4)."""
 
 from enum import IntEnum
-from typing import Final
+from typing import Final, Self
 
 from sidegate.core.model.errors import (
     ConfigError,
@@ -15,26 +15,32 @@ from sidegate.core.model.errors import (
 
 
 class ExitCode(IntEnum):
-    """What a script can go by. From 64 on they are those of sysexits.h."""
+    """What a script can go by. From 64 on they are those of sysexits.h.
 
-    OK = 0
-    """Yes, allowed, nothing wrong."""
-    NO = 1
-    """No: refused by policy, a test that failed, a trail that was tampered with."""
-    USAGE = 2
-    """The command line cannot be read."""
-    BAD_DATA = 65
-    """Data handed in, or stored data, is not what it should be."""
-    UNAVAILABLE = 69
-    """Something that the command needs is not there or does not answer."""
-    INTERNAL = 70
-    """A bug in Sidegate. Never 1: a crash must not look like an answer."""
-    BAD_CONFIGURATION = 78
-    """The configuration, the routes or a policy file cannot be used."""
-    INTERRUPTED = 130
-    """Ctrl-C."""
-    BROKEN_PIPE = 141
-    """Whoever read the output went away: what a shell reports for a process that SIGPIPE ended."""
+    Attributes:
+        meaning: For people.
+    """
+
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        """Make the member for *code*."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    OK = 0, "yes, allowed, nothing wrong"
+    NO = 1, "no: refused by policy, a test that failed, policies that differ, a trail that was tampered with"
+    USAGE = 2, "the command line cannot be read"
+    BAD_DATA = 65, "data handed in, or stored data, is not what it should be"
+    UNAVAILABLE = 69, "something that the command needs is not there or does not answer"
+    # Never 1: a crash must not look like an answer.
+    INTERNAL = 70, "a bug in Sidegate"
+    BAD_CONFIGURATION = 78, "the configuration, the routes or a policy file cannot be used"
+    INTERRUPTED = 130, "Ctrl-C"
+    # What a shell reports for a process that SIGPIPE ended.
+    BROKEN_PIPE = 141, "whoever read the output went away"
 
 
 class UsageError(SidegateError):

@@ -8,6 +8,7 @@ import typer
 from typer._click import Command  # typer's own copy of click: the type of what is described
 from typer.core import TyperGroup
 
+from sidegate.cli.exit_codes import ExitCode
 from sidegate.cli.lazy import LazyCommand
 from sidegate.cli.main import PROGRAM, build_command
 
@@ -21,25 +22,19 @@ Commands that read local state take `--config FILE`. Without it they take what `
 `config/sidegate.yaml`. Everything that lists also speaks `-o json`. Answers go to standard output, all else to the
 error stream. Tables have boxes and colours on a terminal, and are plain aligned text when they are piped or `NO_COLOR`
 is set.
-
-| exit code | means |
-|---|---|
-| 0 | yes, allowed, nothing wrong |
-| 1 | no: refused by policy, a test that failed, policies that differ, a trail that was tampered with |
-| 2 | the command line cannot be read |
-| 65 | data handed in, or stored data, is not what it should be |
-| 69 | something that the command needs is not there or does not answer |
-| 70 | a bug in Sidegate |
-| 78 | the configuration, the routes or a policy file cannot be used |
-| 130 | Ctrl-C |
-| 141 | whoever read the output went away |
 """
+
+
+def exit_code_table() -> str:
+    """Return a row for each exit code."""
+    rows = [f"| {code.value} | {code.meaning} |" for code in ExitCode]
+    return "\n".join(["| exit code | means |", "|---|---|", *rows]) + "\n"
 
 
 def write_reference() -> str:
     """Return the whole page."""
     sections = [f"## `{path}`\n\n```\n{text}\n```\n" for path, text in _helps(build_command(), PROGRAM, None)]
-    return "\n".join([_HEAD, *sections])
+    return "\n".join([_HEAD, exit_code_table(), *sections])
 
 
 def _helps(command: Command, path: str, parent: typer.Context | None) -> Iterator[tuple[str, str]]:

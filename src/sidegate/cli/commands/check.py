@@ -30,7 +30,6 @@ _EPILOG: Final = """
 Examples:
   sidegate check
   sidegate check --config /etc/sidegate/sidegate.yaml -o json
-  sidegate check --live
   sidegate check --live -o json | jq '.checks[] | select(.state != "ok")'
 """
 

@@ -33,8 +33,7 @@ _EPILOG: Final = """
 Examples:
   sidegate top
   sidegate top --address 127.0.0.1:9090 --interval 5
-  sidegate top --frames 1
-  sidegate top -o json | jq .denied
+  sidegate top --frames 1 -o json | jq .denied
 
 \b
 On a terminal `q` or Ctrl-C ends it. `sidegate tap` shows single decisions.
