@@ -6,12 +6,11 @@ from enum import Enum
 from types import UnionType
 from typing import Any, Final, Literal, Protocol, TypeVar, Union, get_args, get_origin
 
-from pydantic import ConfigDict, RootModel, ValidationError
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from sidegate.config.forms import Hint
-from sidegate.config.lean import BaseModel
 from sidegate.config.yaml_tree import Path
 from sidegate.core.model.errors import Position, Problem
 

@@ -8,7 +8,3 @@ import os
 
 # pydantic's own switch, read when the first model is made.
 os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # noqa: TID251  written, not read: no setting of ours
-
-from pydantic import BaseModel
-
-__all__ = ["BaseModel"]

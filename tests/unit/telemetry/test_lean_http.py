@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-_LOADED = "print(bool(aiohttp.connector._SSL_CONTEXT_VERIFIED.get_ca_certs()))"
+_CONTEXTS = "cs = (aiohttp.connector._SSL_CONTEXT_VERIFIED, aiohttp.connector._SSL_CONTEXT_UNVERIFIED)"
+_LOADED = f"{_CONTEXTS}; print(any(c.get_ca_certs() for c in cs))"
 _SAFE = "c = aiohttp.connector._SSL_CONTEXT_VERIFIED; print(c.check_hostname and c.verify_mode is ssl.CERT_REQUIRED)"
 _INTACT = "print(len(ssl.create_default_context().get_ca_certs()) == before)"
 _BEFORE = "before = len(ssl.create_default_context().get_ca_certs())"
