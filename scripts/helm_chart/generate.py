@@ -2,10 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import helm_python
+import yaml
+from helm_python import _native
 from scripts.helm_chart.schema import MANAGED, build_schema, schema_text, settings_rows, type_of
 from scripts.helm_chart.values_file import ValueLine, read_values
 
@@ -15,6 +18,10 @@ from sidegate.config.settings_model import Audit, Limits
 PROJECT: Final = Path(__file__).resolve().parents[2]
 CHART: Final = Path("helm/sidegate")
 EXAMPLE: Final = Path("helm/example-service")
+KUBERNETES: Final = "v1.33.0"
+
+DEFINITION: Final = Path("src/sidegate/injector/sidecar.json")
+"""The sidecar with the chart's default values, for `sidegate inject` where no cluster's own is given."""
 
 _BEGIN: Final = "<!-- generated: {} -->\n"
 _END: Final = "<!-- end: {} -->"
@@ -35,11 +42,47 @@ def generated(project: Path) -> dict[Path, str | None]:
     return files
 
 
-def outdated(project: Path) -> dict[Path, str | None]:
-    """Return those of :func:`generated` that are not so."""
+def render(
+    chart: helm_python.Chart, values: Mapping[str, Any], *, name: str, namespace: str, kubernetes: str = KUBERNETES
+) -> dict[str, str]:
+    """Return every template of *chart* as Helm's own engine renders it, by its path.
+
+    Args:
+        chart: Loaded.
+        values: Over its defaults.
+        name: Of the release.
+        namespace: Of the release.
+        kubernetes: The version that it is rendered for.
+
+    Raises:
+        helm_python.HelmError: The values are refused.
+    """
+    options = {"name": name, "namespace": namespace, "kube_version": kubernetes}
+    # `Chart.render` does the same without a way to name the version of Kubernetes.
+    rendered = _native.call_string("helm_render", chart._raw(), json.dumps(values), json.dumps(options))  # noqa: SLF001
+    files: dict[str, str] = json.loads(rendered)
+    return files
+
+
+def definition(project: Path) -> str:
+    """Return the sidecar as an injector with the chart's default values has it."""
+    values = {"mode": "sidecar", "injector": {"enabled": True, "tls": {"secretName": "injector"}}}
+    files = render(helm_python.Chart.load(project / CHART), values, name="sidegate", namespace="default")
+    objects = yaml.safe_load_all(files["sidegate/templates/injector.yaml"])
+    maps = (document for document in objects if document["kind"] == "ConfigMap")
+    return f"{next(maps)['data']['sidecar.json'].rstrip()}\n"
+
+
+def rendered(project: Path) -> dict[Path, str | None]:
+    """Return what is rendered of the chart, once all of :func:`generated` is current."""
+    return {project / DEFINITION: definition(project)}
+
+
+def outdated(files: Mapping[Path, str | None]) -> dict[Path, str | None]:
+    """Return those of *files* that are not so."""
     return {
         path: content
-        for path, content in generated(project).items()
+        for path, content in files.items()
         if (path.read_text("utf-8") if path.is_file() else None) != content
     }
 

@@ -172,6 +172,31 @@ class Dashboards(_Values):
     annotations: Labels
 
 
+class CertManager(_Values):
+    enabled: bool
+    issuerKind: Literal["Issuer", "ClusterIssuer"]
+    issuerName: NameOrNone
+
+
+class InjectorTls(_Values):
+    secretName: NameOrNone
+    caBundle: Annotated[str, Field(pattern="^(-----BEGIN CERTIFICATE-----(.|\\n)*)?$", max_length=65_536)]
+    certManager: CertManager
+
+
+class Injector(_Values):
+    enabled: bool
+    replicaCount: Count
+    port: Port
+    failurePolicy: Literal["Fail", "Ignore"]
+    timeoutSeconds: Annotated[int, Field(ge=1, le=30)]
+    namespaceSelector: Anything
+    objectSelector: Anything
+    clients: list[Anything]
+    resources: Anything
+    tls: InjectorTls
+
+
 class Values(_Values):
     mode: Literal["standalone", "sidecar"]
     nativeSidecar: bool
@@ -208,3 +233,4 @@ class Values(_Values):
     serviceMonitor: ServiceMonitor
     alerts: Alerts
     dashboards: Dashboards
+    injector: Injector

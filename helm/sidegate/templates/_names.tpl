@@ -29,7 +29,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{/* Labels by which the pods with a Sidegate in them are found. */}}
 {{- define "sidegate.podSelector" -}}
-{{- if eq .Values.mode "standalone" -}}
+{{- if .Values.injector.enabled -}}
+{{ include "sidegate.injectorLabels" . }}
+{{- else if eq .Values.mode "standalone" -}}
 {{ include "sidegate.selectorLabels" . }}
 {{- else if .Values.sidecar.podLabels -}}
 {{ toYaml .Values.sidecar.podLabels }}

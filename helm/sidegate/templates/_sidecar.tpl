@@ -67,6 +67,9 @@ Services only from Kubernetes 1.32 on. */}}
 
 {{- define "sidegate.requireSidecar" -}}
 {{- include "sidegate.validate" . -}}
+{{- if .Values.injector.enabled -}}
+{{- fail "\n\nsidegate: its templates were included in a pod, but injector.enabled is true; install the injector as a release of its own\n" -}}
+{{- end -}}
 {{- if ne .Values.mode "sidecar" -}}
 {{- fail "\n\nsidegate: its templates were included in a pod, but mode is standalone; set sidegate.mode=sidecar\n" -}}
 {{- end -}}

@@ -4,6 +4,9 @@
 {{- $problems := list -}}
 {{- $isSidecar := eq .Values.mode "sidecar" -}}
 {{- $algorithms := dig "sessions" "signed" "algorithms" list .Values.config -}}
+{{- if .Values.injector.enabled -}}
+{{- $problems = concat $problems (include "sidegate.injectorProblems" . | fromJsonArray) -}}
+{{- else -}}
 {{- if not (dig "upstream" "url" "" .Values.config) -}}
 {{- $problems = append $problems (ternary "config.upstream.url is missing; write where the service listens in its pod, e.g. http://127.0.0.1:9000" "config.upstream.url is missing; write the address of the service behind, e.g. http://datastore:9000" $isSidecar) -}}
 {{- end -}}
@@ -23,6 +26,7 @@
 {{- $problems = append $problems "policy.files and policy.existingConfigMap are both given; keep one" -}}
 {{- else if not (or .Values.policy.files .Values.policy.existingConfigMap) -}}
 {{- $problems = append $problems "policy.files is empty; pass a file per organization: --set-file policy.files.acme=policy/acme.yaml" -}}
+{{- end -}}
 {{- end -}}
 {{- /* The API server takes at most 1 MiB of data in one ConfigMap. */ -}}
 {{- if gt (len (toJson .Values.policy.files)) 1000000 -}}
@@ -100,4 +104,38 @@
 {{- if $problems -}}
 {{- fail (printf "\n\nsidegate: these values cannot be used:\n  - %s\n" (join "\n  - " $problems)) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* What is wrong with the values of an injector, as a list. */}}
+{{- define "sidegate.injectorProblems" -}}
+{{- $problems := list -}}
+{{- $tls := .Values.injector.tls -}}
+{{- if ne .Values.mode "sidecar" -}}
+{{- $problems = append $problems "injector.enabled makes this release the injector, but mode is standalone; set mode=sidecar" -}}
+{{- end -}}
+{{- if or .Values.config.upstream .Values.routes.text .Values.routes.existingConfigMap .Values.policy.files .Values.policy.existingConfigMap -}}
+{{- $problems = append $problems "config.upstream, routes and policy are those of each service, in ConfigMaps that its pods name; take them out of the injector's values" -}}
+{{- end -}}
+{{- if .Values.files -}}
+{{- $problems = append $problems "files are those of each service, in the ConfigMap that its pods name; take them out of the injector's values" -}}
+{{- end -}}
+{{- if and $tls.certManager.enabled (not $tls.certManager.issuerName) -}}
+{{- $problems = append $problems "injector.tls.certManager.enabled is true, but issuerName is empty; name the issuer" -}}
+{{- end -}}
+{{- if and $tls.certManager.enabled $tls.caBundle -}}
+{{- $problems = append $problems "injector.tls.caBundle stands beside certManager, which puts it in; take it out" -}}
+{{- end -}}
+{{- if not (or $tls.certManager.enabled $tls.secretName) -}}
+{{- $problems = append $problems "injector.tls.secretName is empty; name a Secret of type kubernetes.io/tls, or set injector.tls.certManager.enabled=true" -}}
+{{- end -}}
+{{- if contains "PRIVATE KEY" $tls.caBundle -}}
+{{- $problems = append $problems "injector.tls.caBundle holds a private key; write the certificate alone" -}}
+{{- end -}}
+{{- if eq (int .Values.injector.port) (int .Values.ports.admin) -}}
+{{- $problems = append $problems "injector.port and ports.admin are the same; choose two" -}}
+{{- end -}}
+{{- if .Values.serviceMonitor.enabled -}}
+{{- $problems = append $problems "serviceMonitor is for a standalone release; use podMonitor for the injector" -}}
+{{- end -}}
+{{- toJson $problems -}}
 {{- end -}}

@@ -36,6 +36,8 @@ COMMANDS: Final = {
     "audit": "Read, verify and export the audit trail.",
     "routes": "Import routes from OpenAPI and find the route of a request.",
     "config": "Show the settings in effect.",
+    "inject": "Put the sidecar into manifests, as the injector would.",
+    "injector": "Start the webhook that puts the sidecar into pods.",
 }
 """Every command by the name of its module, with its line in the list."""
 

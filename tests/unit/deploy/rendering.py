@@ -1,6 +1,5 @@
 """Renders the charts with Helm's own engine, and writes the golden files: ``python -m tests.unit.deploy.rendering``."""
 
-import json
 import shutil
 import sys
 import tempfile
@@ -10,7 +9,7 @@ from typing import Any, Final
 
 import helm_python
 import yaml
-from helm_python import _native
+from scripts.helm_chart.generate import render
 
 HERE: Final = Path(__file__).parent
 PROJECT: Final = HERE.parents[2]
@@ -69,11 +68,7 @@ class Charts:
             helm_python.HelmError: The values are refused.
         """
         chart = self._sidecar if "sidegate" in values else self._standalone
-        options = {"name": "gate", "namespace": "prod", "kube_version": kubernetes}
-        # `Chart.render` does the same without a way to name the version of Kubernetes.
-        rendered = _native.call_string("helm_render", chart._raw(), json.dumps(values), json.dumps(options))
-        files: dict[str, str] = json.loads(rendered)
-        return files
+        return render(chart, values, name="gate", namespace="prod", kubernetes=kubernetes)
 
     def documents(self, values: Mapping[str, Any], *, kubernetes: str = KUBERNETES) -> list[Document]:
         """Return every rendered object."""
@@ -83,12 +78,14 @@ class Charts:
 
 
 def value_sets() -> dict[str, dict[str, Any]]:
-    """Return every set of values by its name; a sidecar's lie over the example's own, the others over the base."""
+    """Return every set of values by its name: a sidecar's lie over the example's own, those in front over the base."""
     base = base_values()
     sets = {}
-    for path in sorted(VALUES.glob("s*-*.yaml")):
+    for path in sorted(VALUES.glob("*-*.yaml")):
         over = read(path)
-        if path.stem.startswith("sidecar"):
+        if path.stem.startswith("injector"):
+            sets[path.stem] = over
+        elif path.stem.startswith("sidecar"):
             below = {key: base[key] for key in ("routes", "policy")}
             sets[path.stem] = merged({"sidegate": below}, over)
         else:

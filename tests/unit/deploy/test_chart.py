@@ -17,7 +17,7 @@ from sidegate.config.routes_file import load_routes
 from sidegate.config.settings import load_settings
 from sidegate.core.model.errors import ConfigError
 
-SETS = value_sets()
+SETS = {name: values for name, values in value_sets().items() if not name.startswith("injector")}
 SIDECARS = [name for name in SETS if name.startswith("sidecar")]
 STANDALONE = [name for name in SETS if name.startswith("standalone")]
 
@@ -233,10 +233,10 @@ def test_a_watched_policy_leaves_pods_alone(charts: Charts) -> None:
 @pytest.mark.parametrize(
     ("audit", "workers", "expected"),
     [
-        pytest.param({"max_bytes": 1 << 20, "reserve_bytes": 0}, 1, "65Mi", id="smallest"),
-        pytest.param({"max_bytes": (1 << 20) + 1, "reserve_bytes": 0}, 1, "66Mi", id="rounded-up"),
-        pytest.param({"max_bytes": 1 << 30, "reserve_bytes": 1 << 26}, 2, f"{3 * 1024 + 64 + 64}Mi", id="two-workers"),
-        pytest.param({"max_bytes": 1 << 50, "reserve_bytes": 0}, 1, f"{(1 << 30) + 64}Mi", id="largest"),
+        pytest.param({"max_bytes": 1 << 20, "reserve_bytes": 0}, 1, "257Mi", id="smallest"),
+        pytest.param({"max_bytes": (1 << 20) + 1, "reserve_bytes": 0}, 1, "258Mi", id="rounded-up"),
+        pytest.param({"max_bytes": 1 << 30, "reserve_bytes": 1 << 26}, 2, f"{3 * 1024 + 64 + 256}Mi", id="two-workers"),
+        pytest.param({"max_bytes": 1 << 50, "reserve_bytes": 0}, 1, f"{(1 << 30) + 256}Mi", id="largest"),
     ],
 )
 def test_the_volume_holds_full_spools(charts: Charts, audit: dict[str, int], workers: int, expected: str) -> None:

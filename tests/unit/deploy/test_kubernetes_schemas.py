@@ -14,7 +14,7 @@ SETS = value_sets()
 VERSIONS = ("1.29", "1.33", "1.37")
 """Native sidecars on by default; final; the newest with schemas."""
 OLDER = ("1.27",)
-OF_AN_OPERATOR = "monitoring.coreos.com/v1"
+OF_AN_OPERATOR = {"monitoring.coreos.com/v1", "cert-manager.io/v1"}
 
 
 # `kubernetes_validate.validate` reads megabytes of definitions for each object. This is its own way of looking them up,
@@ -30,7 +30,7 @@ def definitions(version: str) -> Registry[Any]:
 @functools.cache
 def validator(version: str, kind: str, api: str) -> jsonschema.Draft202012Validator:
     """Return what checks one kind of object."""
-    if api == OF_AN_OPERATOR:
+    if api in OF_AN_OPERATOR:
         schema = json.loads((HERE / f"crds/{kind.lower()}.json").read_text("utf-8"))
         return jsonschema.Draft202012Validator(schema)
     group, _, number = api.rpartition("/")
@@ -57,7 +57,9 @@ def test_the_api_takes_it(charts: Charts, name: str, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", OLDER)
-@pytest.mark.parametrize("name", ["sidecar-classic", "standalone-minimal", "standalone-ha", "standalone-secrets"])
+@pytest.mark.parametrize(
+    "name", ["sidecar-classic", "standalone-minimal", "standalone-ha", "standalone-secrets", "injector-secret"]
+)
 def test_older_clusters_take_it(charts: Charts, name: str, version: str) -> None:
     """Without native sidecars the chart goes back to the version that Chart.yaml names."""
     documents = charts.documents(SETS[name], kubernetes=f"v{version}.0")
