@@ -2,6 +2,7 @@
 
 import aiohttp
 
+from sidegate.app.policy import ALONE
 from sidegate.app.shared_state import open_state
 from sidegate.config.places import FileSource, UrlSource
 from sidegate.config.settings import Settings
@@ -34,8 +35,8 @@ class Identity:
         link: To the Redis that they are in, if they are in one.
     """
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._opened = open_state(settings, clock)
+    def __init__(self, settings: Settings, clock: Clock, part: str = ALONE) -> None:
+        self._opened = open_state(settings, clock, part)
         self.state = self._opened.state
         self.link = self._opened.link
         self._session: aiohttp.ClientSession | None = None

@@ -46,6 +46,7 @@ class Process:
         policy: Policy,
     ) -> None:
         self.blueprint = blueprint
+        self.part = part
         self.clock = SystemClock()
         self.metrics = Metrics()
         self.tasks = TaskSet()

@@ -40,8 +40,13 @@ class OpenedState(Protocol):
         """Write what waits and let go."""
 
 
-def open_state(settings: Settings, clock: Clock) -> OpenedState:
+def open_state(settings: Settings, clock: Clock, part: str) -> OpenedState:
     """Open the state of a sidecar, on the running loop.
+
+    Args:
+        settings: As configured.
+        clock: Wall and monotonic.
+        part: Name of this process among those of the sidecar.
 
     Raises:
         IntegrityError: The journal of this machine is not what was written.
@@ -53,7 +58,7 @@ def open_state(settings: Settings, clock: Clock) -> OpenedState:
     # Only here: the client library is a sixth of the memory of a process that has no use for it.
     from sidegate.app.state_in_redis import StateInRedis  # noqa: PLC0415
 
-    return StateInRedis(source.url, settings, clock)
+    return StateInRedis(source.url, settings, clock, part)
 
 
 def open_registry(settings: Settings) -> Registry:

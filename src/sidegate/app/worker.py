@@ -30,7 +30,7 @@ class Server:
 
     def __init__(self, process: Process, listening: socket.socket) -> None:
         self._process = process
-        self._identity = Identity(process.blueprint.settings, process.clock)
+        self._identity = Identity(process.blueprint.settings, process.clock, process.part)
         gateway = build_gateway(process, self._identity)
         self._watch_gauges(gateway.limits.connections)
         self._acceptor = Acceptor(gateway, listening, open_entrance(gateway, process))
