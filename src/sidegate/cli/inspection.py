@@ -12,6 +12,7 @@ from sidegate.config.routes_file import LoadedRoutes, load_routes
 from sidegate.config.settings import MAX_SETTINGS_BYTES, Settings
 from sidegate.config.yaml_tree import read_tree
 from sidegate.core.model.errors import ConfigError, PolicyError, Position, Problem
+from sidegate.telemetry.clock import SystemClock
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ def inspect(given: Path | None) -> Inspection:
     else:
         source = settings.policy.source
         routes, policy = settings.routes, source.path if isinstance(source, DirectorySource) else None
+        _look_at_certificates(found, settings)
     if routes is not None and routes.is_file():
         try:
             found.routes = load_routes(routes)
@@ -59,6 +61,21 @@ def inspect(given: Path | None) -> Inspection:
             found.problems.extend(error.problems)
     _look_for_nothing(found, policy)
     return found
+
+
+def _look_at_certificates(found: Inspection, settings: Settings) -> None:
+    """Say which certificates and keys cannot be used, and warn of those whose time is over or comes to its end."""
+    if settings.listen.tls is None and settings.upstream.url.scheme != "https":
+        return
+    # Imported where there is TLS only: every command would take longer to start.
+    from sidegate.app.certificates import expiry_warnings  # noqa: PLC0415 - see above
+    from sidegate.app.tls import check_tls  # noqa: PLC0415 - see above
+
+    try:
+        for files, material in check_tls(settings).items():
+            found.warnings.extend(expiry_warnings(files, material, SystemClock.now()))
+    except ConfigError as error:
+        found.problems.extend(error.problems)
 
 
 def _named_by(config: Path | None) -> tuple[Path | None, Path | None]:
