@@ -318,7 +318,7 @@ class RedisPolicies:
                 known.floor = self._kept.floor_of(org)
             for gone in self.shelves.add(known):
                 self._freshness.forget(gone)
-                self._tell_all(gone, Fetched.UNAVAILABLE)
+                self._tell_all(gone)
         return known
 
     def _want(self, known: Organization, waiter: Waiter) -> None:
@@ -339,11 +339,12 @@ class RedisPolicies:
         """Read until nobody wants more of *known*."""
         try:
             for again in range(READS_AT_ONCE):
+                generation = self._freshness.generation
                 try:
-                    await self._read_once(known)
+                    await self._read_once(known, generation)
                 except (DependencyError, IntegrityError) as error:
-                    self._note_unusable(known, error)
-                    self._tell_all(known, Fetched.UNAVAILABLE)
+                    self._note_unusable(known, error, generation)
+                    self._tell_all(known)
                     return
                 self._tell_ready(known)
                 # Heard of meanwhile. Not for ever: what is heard of and is not there is looked for again later.
@@ -358,10 +359,10 @@ class RedisPolicies:
                 self.shelves.drop(known)
                 self._freshness.forget(known)
 
-    async def _read_once(self, known: Organization) -> None:
+    async def _read_once(self, known: Organization, generation: int) -> None:
         known.is_wanted = False
         accounts, key_ids = take_some(known.accounts), take_some(known.key_ids)
-        generation, revision = self._freshness.generation, known.revision
+        revision = known.revision
         kept = None if self._link.problem is None else self._kept
         if kept is None:
             kept_since, raw = None, await ask(self._link, known, accounts, key_ids)
@@ -419,7 +420,7 @@ class RedisPolicies:
             want = waiter.want
             if known.loaded is None:
                 waiter.tell(Fetched.BEHIND if want.revision else Fetched.READY)
-            elif not known.lacks(want) and (self._freshness.is_current(known) or not self._link.up):
+            elif self._has(known, want):
                 waiter.tell(Fetched.READY)
             elif known.revision < want.revision:
                 if not waiter.is_over:
@@ -431,13 +432,18 @@ class RedisPolicies:
             else:
                 waiter.tell(Fetched.UNAVAILABLE)
 
-    def _tell_all(self, known: Organization, answer: Fetched) -> None:
+    def _tell_all(self, known: Organization) -> None:
+        """Tell everybody that nothing more can be had; what is in memory stays in force."""
         waiting, known.waiters = known.waiters, []
         known.accounts.clear()
         known.key_ids.clear()
         known.is_wanted = False
         for waiter in waiting:
-            waiter.tell(answer)
+            waiter.tell(Fetched.READY if self._has(known, waiter.want) else Fetched.UNAVAILABLE)
+
+    def _has(self, known: Organization, want: Want) -> bool:
+        """Whether *want* can be decided with."""
+        return not known.lacks(want) and (self._freshness.is_current(known) or not self._link.up)
 
     async def _fetched(self, want: Want) -> Fetched:
         future: asyncio.Future[Fetched] = asyncio.get_running_loop().create_future()
@@ -446,10 +452,12 @@ class RedisPolicies:
 
     # Within: doubts.
 
-    def _note_unusable(self, known: Organization, error: DependencyError | IntegrityError) -> None:
+    def _note_unusable(self, known: Organization, error: DependencyError | IntegrityError, generation: int) -> None:
         if isinstance(error, RedisAwayError):
             return  # the link has told it
         self._doubt(known)
+        # It was looked at: the last good one stays in force, for as long as it may (spec 5.2).
+        known.generation = generation
         self._refusals.note(known.name, "", str(error), known.revision)
 
     def _doubt(self, known: Organization) -> None:

@@ -16,7 +16,7 @@ from sidegate.distribution.ports import Fetched, Want
 from sidegate.distribution.redis_follower import ChangeFollower
 from sidegate.distribution.redis_publish import PUBLISH_TIMEOUT, Publisher
 from sidegate.distribution.redis_source import RedisPolicies
-from sidegate.redis_link.link import Link, open_link
+from sidegate.redis_link.link import DEFAULT_TIMEOUT, Link, open_link
 from sidegate.telemetry.clock import SystemClock
 from sidegate.telemetry.tasks import TaskSet
 
@@ -41,11 +41,12 @@ class Following:
 
     Args:
         url: Of Redis.
+        timeout: Longest wait of a call. A test machine may be busy for longer than a service may wait.
         options: For the source.
     """
 
-    def __init__(self, url: str, **options: Any) -> None:
-        self.link: Link = open_link(url)
+    def __init__(self, url: str, *, timeout: Millis = DEFAULT_TIMEOUT, **options: Any) -> None:
+        self.link: Link = open_link(url, timeout=timeout)
         self.failures = 0
         self.policies = RedisPolicies(self.link, SystemClock(), on_failure=self._failed, **options)
         self.follower = ChangeFollower(self.link, self.policies, SystemClock())
@@ -88,7 +89,7 @@ class Following:
         """Fetch, as a parked request does."""
         told: asyncio.Future[Fetched] = asyncio.get_running_loop().create_future()
         self.policies.fetch(want, told.set_result)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             return await told
 
     async def decide(

@@ -244,7 +244,11 @@ class TestKeys:
 
     async def test_invented_ids(self, redis: RedisServer) -> None:
         """However many ids are invented at once, only so many are looked up, and no known key goes."""
-        async with Publishing(redis.url) as publisher, Following(redis.url) as one:
+        patient = SourceLimits(patience=Millis(5000))
+        async with (
+            Publishing(redis.url) as publisher,
+            Following(redis.url, timeout=Millis(5000), limits=patient) as one,
+        ):
             await publisher.publish(acme(keys=(KEY,)))
             assert await one.fetch(Want("", key_id=KEY.id)) is Fetched.READY
             wants = [Want("", key_id=f"{number:016}") for number in range(500)]
