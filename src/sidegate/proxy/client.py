@@ -121,10 +121,18 @@ class ClientConnection(PieceReader):
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         self.deadline = self._gateway.deadlines.now + self._gateway.limits.idle_timeout_s
 
-    def join(self, transport: asyncio.Transport, peer: Peer) -> None:
-        """Serve one stream of a connection that has its place already; what *transport* carries comes from *peer*."""
+    def join(self, transport: asyncio.Transport, peer: Peer, before: "ClientConnection | None") -> None:
+        """Serve one stream of a connection that has its place already.
+
+        Args:
+            transport: Carries the stream.
+            peer: The other end of the connection.
+            before: Served another stream of it; None if none did.
+        """
         self.transport = transport
         self._peer = peer
+        if before is not None:
+            self._origin = before._origin  # noqa: SLF001  of the same class
         self.deadline = self._gateway.deadlines.now + self._gateway.limits.idle_timeout_s
 
     def data_received(self, data: bytes) -> None:

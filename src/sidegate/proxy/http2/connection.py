@@ -63,6 +63,7 @@ class Http2Connection(PieceReader):
     __slots__ = (
         "_abandoned",
         "_arrival",
+        "_before",
         "_engine",
         "_farewell",
         "_gate",
@@ -102,6 +103,7 @@ class Http2Connection(PieceReader):
         self._streams: dict[int, Stream] = {}
         # Streams that ended before the client had said all, in order.
         self._abandoned: dict[int, None] = {}
+        self._before: ClientConnection | None = None
         self._last = 0
         self._head_deadline = self._idle_deadline = self._farewell = _NEVER
         self._is_paused = False
@@ -220,7 +222,8 @@ class Http2Connection(PieceReader):
         client = ClientConnection(self._gateway, self._arrival)
         stream = Stream(self._speaker, self._outlet, number, client, ended=ended)
         self._streams[number] = stream
-        stream.join(self._peer)
+        stream.join(self._peer, self._before)
+        self._before = client
         try:
             request = self._speaker.read_request(section, self._schemes, ended=ended)
         except WireError as error:

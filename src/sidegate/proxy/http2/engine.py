@@ -26,6 +26,14 @@ REMEMBERED_FIELDS: Final = 64
 REMEMBERED_BYTES: Final = 4096
 _UNLIMITED: Final = 2**31 - 1
 
+KNOWN_SECTIONS: Final = 8
+KNOWN_BYTES: Final = 512
+"""Encoded sections that a connection remembers, and how long they may be: some KiB, as a connection may cost 24."""
+
+# A size update of the table, which may stand at the beginning of a section only (RFC 7541 section 4.2).
+_UPDATE: Final = 0x20
+_UPDATE_MASK: Final = 0xE0
+
 _UPDATE_TO_NOTHING: Final = b"\x20"
 """A dynamic table of size 0 from here on (RFC 7541 section 6.3)."""
 
@@ -35,18 +43,33 @@ Section = tuple[tuple[bytes, bytes], ...]
 class SectionDecoder(Decoder):
     """Decodes field sections and keeps them to itself.
 
+    A client that asks for the same again sends the same bytes, which mean the same as long as the table is the same.
+
     Attributes:
         section: What was decoded last.
     """
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(max_bytes)
+        self._known: dict[bytes, Section] = {}
         self.section: Section = ()
 
     def decode(self, data: bytes, raw: bool = False) -> Iterable[HeaderTuple]:  # noqa: FBT001, FBT002  as in hpack
         """Decode, and show ``h2`` an empty section."""
         del raw
-        self.section = tuple(super().decode(data, raw=True))
+        known = self._known.get(data)
+        if known is not None:
+            self.section = known
+            return ()
+        entries = self.header_table.dynamic_entries
+        newest = entries[0] if entries else None
+        self.section = section = tuple(super().decode(data, raw=True))
+        if (data[:1] and data[0] & _UPDATE_MASK == _UPDATE) or (entries[0] if entries else None) is not newest:
+            self._known.clear()
+        elif len(data) <= KNOWN_BYTES:
+            if len(self._known) >= KNOWN_SECTIONS:
+                self._known.clear()
+            self._known[bytes(data)] = section
         return ()
 
 

@@ -95,9 +95,14 @@ class Stream(asyncio.Transport):
 
     # From the client.
 
-    def join(self, peer: Peer) -> None:
-        """Let its client begin; *peer* is the other end of the connection."""
-        self._client.join(self, peer)
+    def join(self, peer: Peer, before: ClientConnection | None) -> None:
+        """Let its client begin.
+
+        Args:
+            peer: The other end of the connection.
+            before: The client of the stream before this one, if there was one.
+        """
+        self._client.join(self, peer, before)
         self._speaker.gateway.deadlines.watch(self._client)
 
     def begin(self, request: Http2Request) -> None:
