@@ -1,10 +1,11 @@
 #!/bin/sh
 # What the build stage of the Dockerfile does, and `make image-check` repeats in a folder of its own.
 #
-# usage: image-install.sh wheels REQUIREMENTS WHEELS     fetch or build every dependency, each checked by its hash
-#        image-install.sh install SOURCE WHEELS PREFIX   build Sidegate, install it with what it needs, and nothing else
+# usage: image-install.sh wheels REQUIREMENTS COMPILE WHEELS   fetch or build every dependency, each checked by its hash
+#        image-install.sh install SOURCE WHEELS PREFIX         build Sidegate, install it with what it needs, nothing else
 #
-# WHEELS holds the wheels and, in .tools, the environment that makes them; PREFIX becomes an environment without pip.
+# WHEELS holds the wheels and, in .tools, the environment that makes them, with what COMPILE names for compiling the data
+# path; PREFIX becomes an environment without pip. SIDEGATE_COMPILE=1 compiles, which takes a C compiler.
 set -eu
 
 python=${PYTHON:-python3}
@@ -12,11 +13,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_NO_CACHE_
 
 case ${1:-} in
 wheels)
-    requirements=$2 wheels=$3
+    requirements=$2 compile=$3 wheels=$4
     "$python" -m venv "$wheels/.tools"
     # Dependencies of the build are locked with the others: installed here, they never reach PREFIX.
     "$wheels/.tools/bin/pip" wheel --quiet --require-hashes --no-deps --requirement "$requirements" --wheel-dir "$wheels"
     "$wheels/.tools/bin/pip" install --quiet --no-index --no-deps "$wheels"/*.whl
+    # What compiles stays among the tools: it is no dependency of what runs.
+    "$wheels/.tools/bin/pip" wheel --quiet --require-hashes --no-deps --requirement "$compile" --wheel-dir "$wheels/.compile"
+    "$wheels/.tools/bin/pip" install --quiet --no-index --no-deps "$wheels"/.compile/*.whl
     ;;
 install)
     source=$2 wheels=$3 prefix=$4
@@ -41,7 +45,7 @@ install)
     "$prefix/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$packages"
     ;;
 *)
-    echo "usage: image-install.sh wheels REQUIREMENTS WHEELS | install SOURCE WHEELS PREFIX" >&2
+    echo "usage: image-install.sh wheels REQUIREMENTS COMPILE WHEELS | install SOURCE WHEELS PREFIX" >&2
     exit 2
     ;;
 esac

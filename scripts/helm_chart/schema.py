@@ -32,7 +32,7 @@ MANAGED: Final[dict[tuple[str, ...], str]] = {
 }
 """Settings that are not the values' to say, with the values that decide them."""
 
-_WHOLE: Final = {"PullSecret", "VariableReference"}
+_WHOLE: Final = {"FileReference", "PullSecret", "VariableReference"}
 
 RE2_MAX_REPEAT: Final = 1000
 _LONG_REPEAT: Final = re.compile(r"\{1,([0-9]+)\}\$$")

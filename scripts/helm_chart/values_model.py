@@ -61,6 +61,12 @@ class VariableReference(_Values):
     key: DataKey
 
 
+class FileReference(_Values):
+    path: Annotated[str, Field(pattern="^[a-zA-Z0-9][-._a-zA-Z0-9]*$", max_length=253)]
+    name: Name
+    key: DataKey
+
+
 class Secrets(_Values):
     checkpointKey: Reference
     sessionSecret: Reference
@@ -68,6 +74,7 @@ class Secrets(_Values):
     policyUrl: Reference
     tls: TlsReference
     variables: list[VariableReference]
+    files: list[FileReference]
 
 
 class Ports(_Values):
@@ -102,12 +109,20 @@ class UpstreamPods(_Values):
     podLabels: Labels
 
 
+class Egress(_Values):
+    restrict: bool
+    dns: list[Anything]
+    redis: list[Anything]
+    redisPorts: list[Annotated[int, Field(ge=1, le=65_535)]]
+    rules: list[Anything]
+
+
 class NetworkPolicy(_Values):
     enabled: bool
     managedElsewhere: bool
     clients: list[Anything]
     monitors: list[Anything]
-    egress: list[Anything]
+    egress: Egress
     upstream: UpstreamPods
 
 

@@ -116,6 +116,13 @@ exec:
         path: {{ .path }}
 {{- end }}
 {{- end }}
+{{- range .Values.secrets.files }}
+- secret:
+    name: {{ .name }}
+    items:
+      - key: {{ .key }}
+        path: {{ .path }}
+{{- end }}
 {{- with .Values.secrets.tls }}
 {{- if .name }}
 - secret:

@@ -64,6 +64,19 @@
 {{- if and (eq .Values.admin.exposure "pod") (not .Values.networkPolicy.enabled) (not .Values.networkPolicy.managedElsewhere) -}}
 {{- $problems = append $problems "networkPolicy.enabled is false, so that every pod of the cluster can ask the admin port; set admin.exposure=loopback, or networkPolicy.managedElsewhere=true if a policy of yours closes it" -}}
 {{- end -}}
+{{- if and .Values.networkPolicy.egress.rules (not .Values.networkPolicy.egress.restrict) -}}
+{{- $problems = append $problems "networkPolicy.egress.rules let something out, but nothing is held back; set networkPolicy.egress.restrict=true, or take them away" -}}
+{{- end -}}
+{{- if and .Values.networkPolicy.egress.restrict (not .Values.networkPolicy.enabled) -}}
+{{- $problems = append $problems "networkPolicy.egress.restrict is true, but networkPolicy.enabled is false; turn it on" -}}
+{{- end -}}
+{{- $taken := list "checkpoint.key" "session.secret" "assertion.key" "tls.crt" "tls.key" "client-ca.crt" -}}
+{{- range .Values.secrets.files -}}
+{{- if has .path $taken -}}
+{{- $problems = append $problems (printf "secrets.files names the path %s, which is taken; choose another one" .path) -}}
+{{- end -}}
+{{- $taken = append $taken .path -}}
+{{- end -}}
 {{- if and (eq .Values.admin.exposure "loopback") (or .Values.podMonitor.enabled .Values.serviceMonitor.enabled) -}}
 {{- $problems = append $problems "admin.exposure is loopback, where nothing can be scraped; set admin.exposure=pod, or turn podMonitor and serviceMonitor off" -}}
 {{- end -}}

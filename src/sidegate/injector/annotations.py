@@ -41,6 +41,7 @@ MEANINGS: Final = {
     "session-secret": "`SECRET/KEY` with the shared secret of HS256 session tokens",
     "assertion-key": "`SECRET/KEY` with the key of the assertion to the upstream",
     "tls": "Secret of type kubernetes.io/tls for the data port; `SECRET/KEY` with the key of a CA of clients",
+    "secret-files": "`PATH=SECRET/KEY`, several with commas: further files in `/etc/sidegate/secrets`",
     "variables": "`VARIABLE=SECRET/KEY`, several with commas: settings from Secrets",
 }
 """Every annotation that a pod may have, and what it takes."""
@@ -52,6 +53,10 @@ _NAME: Final = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
 _DATA_KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _PORT_NAME: Final = re.compile(r"(?=.*[a-z])[a-z0-9](?:-?[a-z0-9]){0,14}")
 _IMAGE: Final = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9._/:]{0,254}(?:@sha256:[0-9a-f]{64})?")
+_FILE_NAME: Final = re.compile(r"[a-zA-Z0-9][-._a-zA-Z0-9]{0,252}")
+_TAKEN_FILES: Final = frozenset(
+    {"checkpoint.key", "session.secret", "assertion.key", "tls.crt", "tls.key", "client-ca.crt"}
+)
 _VARIABLE: Final = re.compile(r"SIDEGATE_[A-Z0-9]+(?:_[A-Z0-9]+|__[A-Z0-9]+)*")
 _NUMBER: Final = re.compile(r"[0-9]{1,5}")
 # apimachinery, resource.Quantity.
@@ -180,7 +185,11 @@ def read_wishes(annotations: Mapping[str, str]) -> tuple[Wishes | None, list[Pro
         resources=reader.read("resources", _resources),
         image=reader.read("image", _image),
         native=reader.read("native", _truth),
-        secrets=(*((path, key) for path, key in files if key is not None), *tls),
+        secrets=(
+            *((path, key) for path, key in files if key is not None),
+            *(reader.read("secret-files", _secret_files) or ()),
+            *tls,
+        ),
         variables=reader.read("variables", _variables) or (),
     )
     return (None if reader.problems else wishes), reader.problems
@@ -235,6 +244,18 @@ def _tls(text: str) -> tuple[tuple[str, SecretKey], ...]:
         raise ValueError("write the name of a Secret of type kubernetes.io/tls, or SECRET/KEY with the CA of clients")
     files = (("tls.crt", SecretKey(name, "tls.crt")), ("tls.key", SecretKey(name, "tls.key")))
     return (*files, ("client-ca.crt", SecretKey(name, client_ca))) if client_ca else files
+
+
+def _secret_files(text: str) -> tuple[tuple[str, SecretKey], ...]:
+    found: dict[str, SecretKey] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        path, equals, key = part.partition("=")
+        if not equals or _FILE_NAME.fullmatch(path) is None:
+            raise ValueError("write PATH=SECRET/KEY, e.g. redis-ca.crt=redis/ca.crt")
+        if path in found or path in _TAKEN_FILES:
+            raise ValueError(f"names {path}, which is taken; choose another one")
+        found[path] = _secret_key(key)
+    return tuple(found.items())
 
 
 def _variables(text: str) -> tuple[tuple[str, SecretKey], ...]:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from scripts.image_check import PROJECT, Image, Step, Tree, read_dockerfile
+from scripts.image_check import PROJECT, Image, Step, Tree, read_dockerfile, variables_of
 
 from sidegate.cli import health
 from sidegate.config.settings_model import DEFAULT_ADMIN, DEFAULT_LISTEN
@@ -64,6 +64,15 @@ def test_what_is_written_is_a_volume() -> None:
     assert made == ["install", "-d", "-m", "0750", "-o", "65532", "-g", "65532", "/var/lib/sidegate"]
 
 
+def test_the_data_path_is_compiled() -> None:
+    """In the build stage, before the wheel is made; the stage that runs has neither compiler nor variable."""
+    words = [step.word for step in IMAGE.build]
+    assert variables_of(IMAGE.build) == {"SIDEGATE_COMPILE": "1"}
+    assert words.index("ENV") < len(words) - 1 - words[::-1].index("RUN")
+    assert "SIDEGATE_COMPILE" not in IMAGE.variables
+    assert "/wheels" not in " ".join(step.rest for step in IMAGE.final)
+
+
 def test_labels_are_those_of_the_specification() -> None:
     """The keys that OCI annotations define, version and revision filled in at build time."""
     (labels,) = [step.rest for step in IMAGE.final if step.word == "LABEL"]
@@ -100,7 +109,7 @@ def ignored(path: str) -> bool:
 def test_the_context_has_what_is_copied() -> None:
     """Each file that is copied is there and not ignored."""
     sources = copied()
-    assert {"requirements/run.txt", "scripts/image-install.sh", "pyproject.toml", "README.md", "src"} <= set(sources)
+    assert {"requirements/run.txt", "requirements/compile.txt", "scripts/image-install.sh", "pyproject.toml", "README.md", "src"} <= set(sources)
     for source in sources:
         assert (PROJECT / source).exists(), f"{source} is copied and not there"
         assert not ignored(source), f"{source} is copied and ignored"
@@ -123,9 +132,10 @@ def test_compiled_files_stay_out() -> None:
 def test_wheels_are_checked_by_hash() -> None:
     """Dependencies come from the lock, each with its hash; what is installed comes from these wheels alone."""
     script = (PROJECT / "scripts/image-install.sh").read_text("utf-8")
-    assert re.search(r"pip\" wheel [^\n]*--require-hashes", script)
+    wheels = re.findall(r'pip" wheel ([^\n]*)', script)
+    assert ["--require-hashes" in arguments or "--no-build-isolation" in arguments for arguments in wheels] == [True] * 3
     installs = re.findall(r'pip" (?:--python [^ ]+ )?install((?:[^\n\\]|\\\n)*)', script)
-    assert ["--no-index" in arguments for arguments in installs] == [True, True]
+    assert ["--no-index" in arguments for arguments in installs] == [True] * 3
 
 
 def test_a_dockerfile_is_read() -> None:

@@ -221,9 +221,15 @@ SAME = [
                 "checkpointKey": {"name": "audit", "key": "k.pem"},
                 "tls": {"name": "front", "clientCa": "ca.crt"},
                 "variables": [{"variable": "SIDEGATE_AUDIT__SINKS", "name": "audit", "key": "sinks"}],
+                "files": [{"path": "ca.crt", "name": "redis", "key": "tls-ca"}],
             }
         },
-        {"checkpoint-key": "audit/k.pem", "tls": "front/ca.crt", "variables": "SIDEGATE_AUDIT__SINKS=audit/sinks"},
+        {
+            "checkpoint-key": "audit/k.pem",
+            "tls": "front/ca.crt",
+            "variables": "SIDEGATE_AUDIT__SINKS=audit/sinks",
+            "secret-files": "ca.crt=redis/tls-ca",
+        },
         id="secrets",
     ),
     pytest.param(

@@ -107,6 +107,22 @@ BY_THE_CHART = [
         {"admin": {"exposure": "loopback"}, "podMonitor": {"enabled": True}}, "nothing can be scraped", id="no-scrape"
     ),
     pytest.param({"spool": {"kind": "claim"}}, "spool.existingClaim is empty", id="no-claim"),
+    pytest.param({"networkPolicy": {"egress": {"rules": [{}]}}}, "but nothing is held back; set", id="idle-egress"),
+    pytest.param(
+        {"networkPolicy": {"enabled": False, "managedElsewhere": True, "egress": {"restrict": True}}},
+        "but networkPolicy.enabled is false",
+        id="egress-without-policy",
+    ),
+    pytest.param(
+        {"secrets": {"files": [{"path": "tls.key", "name": "s", "key": "k"}]}},
+        "tls.key, which is taken",
+        id="taken-path",
+    ),
+    pytest.param(
+        {"secrets": {"files": [{"path": "a", "name": "s", "key": "k"}, {"path": "a", "name": "t", "key": "k"}]}},
+        "names the path a, which is taken",
+        id="path-twice",
+    ),
 ]
 
 STANDALONE_ONLY = [
