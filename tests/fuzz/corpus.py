@@ -8,6 +8,7 @@ CORPUS: Final = ROOT / "tests" / "corpus"
 TARGET_NAMES: Final = (
     "path", "path-refused", "headers", "cookie", "bearer", "token", "claims", "jwks", "key", "policy", "routes",
     "record", "chain", "frames", "chunks", "response", "body", "query",
+    "proxy-header",
 )  # fmt: skip
 # Of targets that read the same bytes, or files that are there anyway.
 _SHARED: Final = {"path-refused": ("path",), "chain": ("record",)}

@@ -6,6 +6,7 @@ A target raises nothing but ``AssertionError``, and that only when something is 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final
 
 from scripts.issuer import Issuer
@@ -41,6 +42,7 @@ from sidegate.core.wire.framing import MAX_TRAILER_BYTES, ChunkedReader
 from sidegate.core.wire.head import read_request_line
 from sidegate.core.wire.names import NamePolicy, fold
 from sidegate.core.wire.path import canonical_path
+from sidegate.core.wire.proxy_protocol import ProxyHeader, read_proxy_header
 from sidegate.core.wire.response import read_response_head
 
 NOW: Final = UnixMillis(1_800_000_000_000)
@@ -263,6 +265,29 @@ def _response(data: bytes) -> None:
     assert not {name.lower() for name, _ in fields} & {b"connection", b"transfer-encoding", b"upgrade"}
 
 
+def _proxy_header(data: bytes) -> None:
+    """A verdict is the same for every way of cutting: nothing is said before a header is whole, nothing else after."""
+    whole: ProxyHeader | None = None
+    refused_at: int | None = None
+    # The places around which something is decided; all of them would be quadratic.
+    for cut in sorted({*range(min(len(data), 64)), *range(0, len(data), 53), len(data)}):
+        try:
+            found = read_proxy_header(data[:cut])
+        except WireError:
+            refused_at = cut if refused_at is None else refused_at
+            assert whole is None
+            continue
+        assert refused_at is None
+        assert whole is None or found == whole
+        whole = found
+    if whole is not None:
+        assert read_proxy_header(data[: whole.length]) == whole
+        assert read_proxy_header(data[: whole.length - 1]) is None
+        assert whole.source is None or str(ip_address(whole.source)) == whole.source
+    if refused_at is not None:
+        read_proxy_header(data)  # refuses too
+
+
 def _body(data: bytes) -> None:
     document = parse_body(data)
     assert json.loads(data.decode()) == document
@@ -294,5 +319,6 @@ TARGETS: Final = {
         Target("response", WireError, _response),
         Target("body", WireError, _body),
         Target("query", WireError, _query),
+        Target("proxy-header", WireError, _proxy_header),
     )
 }
