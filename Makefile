@@ -16,7 +16,7 @@ JOBS ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help run test test-slow test-compiled wire fuzz check format lock bench micro oracle image-check chart docs lock clean
+.PHONY: help run test test-slow test-compiled wire fuzz check format lock bench micro oracle image-check chart docs site lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -89,6 +89,9 @@ chart: $(VENV)/.dev ## schema, tables and defaults of the chart from the setting
 
 docs: $(VENV)/.dev ## write the reference pages from the code, and check all links
 	$(BIN)/python scripts/docs.py
+
+site: $(VENV)/.dev ## the documentation as pages, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file scripts/site/mkdocs.yml
 
 lock: $(VENV)/.dev ## pin what is newest now, with hashes
 	bash scripts/lock.sh

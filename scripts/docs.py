@@ -112,8 +112,30 @@ def exit_codes_page() -> str:
     return f"# Exit codes\n\n{NOTE}{where}\n\n{exit_code_table()}"
 
 
+def decisions_page() -> str:
+    """Every decision record by its title."""
+    folder = ROOT / "docs/decisions"
+    records = sorted(folder.glob("[0-9][0-9][0-9][0-9]-*.md"))
+    lines = [
+        "# Decision records",
+        "",
+        NOTE.rstrip(),
+        "",
+        "Why it is as it is.",
+        "",
+    ]
+    lines += [f"* [{record.stem[:4]}]({record.name}) {_title_of(record)}" for record in records]
+    return "\n".join(lines) + "\n"
+
+
+def _title_of(record: Path) -> str:
+    first = record.read_text(encoding="utf-8").partition("\n")[0]
+    return re.sub(r"^#\s*(?:[0-9]+[.:]\s*)?", "", first)
+
+
 PAGES = {
     "docs/cli.md": write_reference,
+    "docs/decisions/index.md": decisions_page,
     "docs/reference/checks.md": checks_page,
     "docs/reference/exit-codes.md": exit_codes_page,
     "docs/reference/metrics.md": metrics_page,
