@@ -1,5 +1,6 @@
 """Signed session tokens, strictly: one spelling, one key, one algorithm (spec 3.1; RFC 7515, 7519, 8725)."""
 
+from functools import lru_cache
 from typing import Final
 
 from sidegate.core.identity.claims import ClaimRules, read_claims
@@ -14,6 +15,8 @@ DEFAULT_MAX_TOKEN_BYTES: Final = 8192
 """Browsers keep 4 KiB per cookie; as a bearer token with a full delegation chain it may be longer."""
 
 _PARTS: Final = 3
+_REMEMBERED_HEADERS: Final = 64
+"""An issuer's tokens of one key begin with the same bytes. Of 8 KiB at most, by the limit on tokens."""
 _MAX_KID_CHARS: Final = 256
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
 
@@ -81,11 +84,9 @@ def verify_token(token: bytes, keys: KeySet, rules: TokenRules, now: UnixMillis)
     parts = token.split(b".", _PARTS)
     if len(parts) != _PARTS:
         return Reason.INVALID_CREDENTIAL
-    raw_header, raw_payload, signature = (decode_base64url(part) for part in parts)
-    if raw_header is None or raw_payload is None or not signature:
-        return Reason.INVALID_CREDENTIAL
-    chosen = _read_header(raw_header, rules)
-    if chosen is None:
+    chosen = _read_header(parts[0], rules.algorithms)
+    signature = decode_base64url(parts[2])
+    if chosen is None or not signature:
         return Reason.INVALID_CREDENTIAL
     algorithm, kid = chosen
     key = keys.find(algorithm, kid, now)
@@ -94,10 +95,11 @@ def verify_token(token: bytes, keys: KeySet, rules: TokenRules, now: UnixMillis)
         if kid is None or algorithm is Algorithm.HS256 or (kid in keys.by_kid and keys.is_usable(now)):
             return Reason.INVALID_CREDENTIAL
         return UnknownKid(kid)
-    # The bytes as presented: both parts are canonical, so there is no other spelling that verifies.
+    # The bytes as presented. All parts must be canonical, so that there is no other spelling that verifies.
     if not key.verifies(token[: -len(parts[2]) - 1], signature):
         return Reason.INVALID_CREDENTIAL
-    payload = read_object(raw_payload)
+    raw_payload = decode_base64url(parts[1])
+    payload = None if raw_payload is None else read_object(raw_payload)
     credential = read_claims(payload, rules.claims, now) if payload is not None else Reason.INVALID_CREDENTIAL
     if isinstance(credential, Reason) or credential.expires_at is None:
         return credential if isinstance(credential, Reason) else Reason.INVALID_CREDENTIAL
@@ -109,14 +111,16 @@ def looks_signed(token: bytes) -> bool:
     return token.count(b".") == _PARTS - 1
 
 
-def _read_header(raw: bytes, rules: TokenRules) -> tuple[Algorithm, str | None] | None:
+@lru_cache(_REMEMBERED_HEADERS)
+def _read_header(part: bytes, algorithms: frozenset[Algorithm]) -> tuple[Algorithm, str | None] | None:
     """Return algorithm and key id of an acceptable header."""
-    header = read_object(raw)
+    raw = decode_base64url(part)
+    header = None if raw is None else read_object(raw)
     if header is None or not _REFUSED_MEMBERS.isdisjoint(header):
         return None
     named, kid, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
     # Exact spelling: `none`, `None` and `hs256` are in no list.
-    algorithm = next((allowed for allowed in rules.algorithms if allowed == named), None)
+    algorithm = next((allowed for allowed in algorithms if allowed == named), None)
     if algorithm is None or not isinstance(kind, str) or kind.lower() not in _TYPES:
         return None
     if "kid" not in header:

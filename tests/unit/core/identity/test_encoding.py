@@ -1,5 +1,7 @@
 """JSON and base64url with one reading."""
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,18 @@ def test_base64url_is_canonical(text: bytes) -> None:
     """Whatever decodes is the one spelling of what it decodes to."""
     raw = decode_base64url(text)
     assert raw is None or encode_base64url(raw) == text
+
+
+@given(st.text("ABQRZabgwxyz0189-_=+/ ", max_size=9).map(str.encode))
+def test_base64url_against_the_library(text: bytes) -> None:
+    """What decodes is exactly what the library's encoder writes."""
+    try:
+        raw = urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+    except ValueError:
+        expected = None
+    else:
+        expected = raw if urlsafe_b64encode(raw).rstrip(b"=") == text else None
+    assert expected == decode_base64url(text)
 
 
 @pytest.mark.parametrize(
