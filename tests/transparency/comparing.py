@@ -76,7 +76,7 @@ def compare_socket_client(
     folder: Path, serving: Callable[[], AbstractContextManager[int]], client: Client
 ) -> list[str]:
     """Run *client* at what *serving* serves, without and with Sidegate; return what differs for it."""
-    with serving() as port, _sidecar(folder, port) as (sidecar, token):
+    with serving() as port, sidecar_for(folder, port) as (sidecar, token):
         direct, through = (client(_folder(at), token) for at in (port, sidecar.port))
     return [] if direct == through else [f"{direct!r}, and {through!r} with Sidegate"]
 
@@ -90,16 +90,17 @@ def ground(folder: Path, answering: Serve = serve) -> Iterator[Ground]:
     """Start both; nothing in the sidecar's log may be an error in the end."""
     store = Store(answering)
     try:
-        with _sidecar(folder, store.port) as (sidecar, token):
+        with sidecar_for(folder, store.port) as (sidecar, token):
             yield Ground(store, sidecar, token)
     finally:
         store.close()
 
 
 @contextmanager
-def _sidecar(folder: Path, upstream: int) -> Iterator[tuple[Sidecar, str]]:
+def sidecar_for(folder: Path, upstream: int, routes: str = ROUTES) -> Iterator[tuple[Sidecar, str]]:
+    """Start a sidecar in front of the port *upstream*; gives it and a session that may do everything."""
     issuer = Issuer(ISSUER, algorithm="EdDSA")
-    sidecar = Sidecar(folder / "sidecar", f"http://127.0.0.1:{upstream}", issuer, routes=ROUTES)
+    sidecar = Sidecar(folder / "sidecar", f"http://127.0.0.1:{upstream}", issuer, routes=routes)
     try:
         sidecar.start()
         yield sidecar, issuer.session("ana", "acme")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Thread
 
 from tests.integration.waiting import DEADLINE_S
@@ -12,10 +12,16 @@ from websockets.sync.server import Server, ServerConnection, serve
 from websockets.typing import Subprotocol
 
 _CHAT = Subprotocol("chat")
+CONNECTIONS = 3
 _LARGE = bytes(number % 256 for number in range(300_000))
 
 
 def _echo(connection: ServerConnection) -> None:
+    with suppress(ConnectionClosed):
+        _answer(connection)
+
+
+def _answer(connection: ServerConnection) -> None:
     for message in connection:
         if message == "close":
             connection.close(4321, "as asked")

@@ -77,7 +77,7 @@ def _nginx(folder: Path, port: int) -> list[str]:
         f"large_client_header_buffers 4 32k;\n"
         f"location / {{ proxy_pass http://127.0.0.1:{behind}; proxy_http_version 1.1; }} }} }}\n"
     )
-    return [_find("nginx"), "-c", str(settings), "-e", f"{folder}/error.log"]
+    return [find_command("nginx"), "-c", str(settings), "-e", f"{folder}/error.log"]
 
 
 def _haproxy(folder: Path, port: int) -> list[str]:
@@ -89,7 +89,7 @@ def _haproxy(folder: Path, port: int) -> list[str]:
         f"frontend in\n  bind 127.0.0.1:{port}\n  default_backend out\n"
         f"backend out\n  server one 127.0.0.1:{behind}\n"
     )
-    return [_find("haproxy"), "-db", "-f", str(settings)]
+    return [find_command("haproxy"), "-db", "-f", str(settings)]
 
 
 def _apache(folder: Path, port: int) -> list[str]:
@@ -103,7 +103,7 @@ def _apache(folder: Path, port: int) -> list[str]:
         f"DefaultRuntimeDir {folder}\nMutex pthread\nAllowEncodedSlashes NoDecode\nLimitRequestFieldSize 65536\n"
         f"LimitRequestLine 16384\nProxyPass / http://127.0.0.1:{behind}/ nocanon\n"
     )
-    return [_find("apache2"), "-X", "-f", str(settings)]
+    return [find_command("apache2"), "-X", "-f", str(settings)]
 
 
 _BEHIND: Final[dict[Path, int]] = {}
@@ -114,7 +114,8 @@ def _behind(folder: Path) -> int:
     return _BEHIND[folder]
 
 
-def _find(command: str) -> str:
+def find_command(command: str) -> str:
+    """Return where *command* is; Debian puts servers where not everybody looks."""
     return shutil.which(command, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or command
 
 
@@ -139,10 +140,11 @@ _COMMANDS: Final = {"node": "node", "java": "javac", "nginx": "nginx", "haproxy"
 
 def is_there(name: str) -> bool:
     """Whether the server *name* is installed."""
-    return name in FROM_PIP or shutil.which(_find(_COMMANDS[name])) is not None
+    return name in FROM_PIP or shutil.which(find_command(_COMMANDS[name])) is not None
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on just now."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 
@@ -152,15 +154,16 @@ def serving(name: str, folder: Path) -> Iterator[int]:
     """Run the server *name*; gives the port it listens on. What its application reads is in ``folder/journal``."""
     with contextlib.ExitStack() as stack:
         if name in INTERMEDIARIES:
-            _BEHIND[folder] = _free_port()
-            stack.enter_context(_running(_aiohttp(folder, _BEHIND[folder]), folder, _BEHIND[folder]))
-        port = _free_port()
-        stack.enter_context(_running(SERVERS[name](folder, port), folder, port))
+            _BEHIND[folder] = free_port()
+            stack.enter_context(running(_aiohttp(folder, _BEHIND[folder]), folder, _BEHIND[folder]))
+        port = free_port()
+        stack.enter_context(running(SERVERS[name](folder, port), folder, port))
         yield port
 
 
 @contextmanager
-def _running(command: list[str], folder: Path, port: int) -> Iterator[None]:
+def running(command: list[str], folder: Path, port: int) -> Iterator[None]:
+    """Run *command* in a process of its own, from when it listens at *port*; what it says goes to ``server.log``."""
     environment = {**os.environ, VARIABLE: str(folder / "journal"), "PYTHONPATH": os.pathsep.join(sys.path)}
     log = folder / "server.log"
     with log.open("ab") as output:
