@@ -14,7 +14,7 @@ from sidegate.control.authzen import AuthZen
 from sidegate.control.configuration import Configuration
 from sidegate.control.explanations import Explanations, spool_finder
 from sidegate.control.probes import Probes
-from sidegate.control.readiness import audit_check, listener_check, policy_check
+from sidegate.control.readiness import audit_check, listener_check, policy_check, redis_check
 from sidegate.control.recorded import RecordedDecider
 from sidegate.control.snapshots import Snapshots
 from sidegate.control.tap import Taps
@@ -49,12 +49,15 @@ class Admin:
                 "policy": policy_check(process.policies),
                 "audit": audit_check(writable),
             },
+            told={"redis": redis_check(process.redis_problems)} if process.has_redis else {},
         )
         parts = (
             Probes(health, Exposition(readings)),
             Explanations(process.policies, spool_finder(settings.audit.spool), process.clock),
             Snapshots(process.policies, str(settings.policy.source), process.clock),
-            Taps(settings.audit.spool if settings.audit.durability is not Durability.MEMORY else None, process.stopping),
+            Taps(
+                settings.audit.spool if settings.audit.durability is not Durability.MEMORY else None, process.stopping
+            ),
             Configuration(lambda: masked(settings)),
             AuthZen(RecordedDecider(process.policies, process.trail, process.metrics, process.clock)),
         )

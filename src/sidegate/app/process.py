@@ -92,6 +92,15 @@ class Process:
         """Have *told* called with the monotonic clock a few times a second."""
         self._on_beat = told
 
+    @property
+    def has_redis(self) -> bool:
+        """Whether anything of it is in Redis."""
+        return bool(self._links)
+
+    def redis_problems(self) -> "list[str | None]":
+        """Return what is wrong with each Redis; None for one that is there."""
+        return [link.problem for link in self._links]
+
     def watch_link(self, link: "Link | None") -> None:
         """Let `sidegate_redis_up` tell about *link* too: it is 1 only while all of them are up."""
         if link is not None:

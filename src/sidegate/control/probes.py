@@ -22,26 +22,31 @@ _OPENMETRICS_TYPE = OPENMETRICS.partition(";")[0]
 
 def _answer(request: web.Request, name: str, results: Sequence[CheckResult]) -> web.Response:
     """Answer like a Kubernetes component: `ok`, or line by line when asked to, or when something is wrong."""
-    failed = any(result.wrong is not None for result in results)
+    failed = any(result.wrong is not None and result.is_required for result in results)
     status = HTTPStatus.SERVICE_UNAVAILABLE if failed else HTTPStatus.OK
     if choose(request.headers.get("Accept", ""), (TEXT, JSON)) == JSON:
         return json_answer(
             {
                 "status": "failed" if failed else "ok",
                 "checks": [
-                    {"name": result.name, "ok": result.wrong is None, "detail": result.wrong} for result in results
+                    {"name": result.name, "ok": result.wrong is None, "detail": result.wrong}
+                    | ({} if result.is_required else {"required": False})
+                    for result in results
                 ],
             },
             status,
         )
     if not failed and "verbose" not in request.query:
         return text_answer("ok\n", status)
-    lines = [
-        f"[+]{result.name} ok" if result.wrong is None else f"[-]{result.name} failed: {result.wrong}"
-        for result in results
-    ]
+    lines = [_line(result) for result in results]
     lines.append(f"{name} check {'failed' if failed else 'passed'}")
     return text_answer("\n".join(lines) + "\n", status)
+
+
+def _line(result: CheckResult) -> str:
+    if result.wrong is None:
+        return f"[+]{result.name} ok"
+    return f"[-]{result.name} failed{'' if result.is_required else ' (not required)'}: {result.wrong}"
 
 
 class Probes:

@@ -1,6 +1,6 @@
 """The checks of `/readyz`: listener, usable policy, audit writable (spec 6.6)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from sidegate.control.snapshots import PolicyState
 from sidegate.core.model.errors import Problem
@@ -44,5 +44,19 @@ def audit_check(writable: Callable[[], Problem | None]) -> Check:
     def check() -> str | None:
         problem = writable()
         return None if problem is None else str(problem)
+
+    return check
+
+
+def redis_check(problems: Callable[[], Iterable[str | None]]) -> Check:
+    """Return the check that every Redis is there, to be told beside readiness.
+
+    Args:
+        problems: Of each link, in words with what to do; None for one that is up.
+    """
+
+    def check() -> str | None:
+        wrong = dict.fromkeys(problem for problem in problems() if problem is not None)
+        return "; ".join(wrong) or None
 
     return check

@@ -1,7 +1,8 @@
 """`/v1/snapshot`: which policy is in force here, how old it is, and what could not be loaded (spec 6.6)."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from itertools import islice
+from typing import Final, Protocol
 
 from aiohttp import web
 
@@ -37,22 +38,17 @@ class PolicyState(CurrentSnapshot, Protocol):
         """Why something newer is not in force; empty when all is well."""
 
 
+MAX_SHOWN: Final = 500
+"""Organizations that one answer describes, at some 10 µs each; there may be 20,000 in memory of what is in Redis."""
+
+
 def _describe_organization(organization: OrganizationSnapshot) -> dict[str, object]:
-    document = organization.document
-    candidate = document.candidate
+    candidate = organization.document.candidate
     return {
         "organization": organization.organization,
         "revision": organization.revision,
         "digest": f"sha256:{organization.digest}",
-        "counts": {
-            "roles": len(document.roles),
-            "members": len(document.members),
-            "groups": len(document.groups),
-            "bindings": len(document.bindings),
-            "denies": len(document.denies),
-            "approvals": len(document.approvals),
-            "keys": len(document.keys),
-        },
+        "counts": organization.counts(),
         "candidate": None
         if candidate is None
         else {
@@ -83,8 +79,15 @@ def describe_problem(problem: Problem) -> dict[str, object]:
     }
 
 
-def describe_snapshot(state: PolicyState, source: str, now: UnixMillis) -> dict[str, object]:
-    """Return what is in force, for JSON. Ages are in milliseconds, None for what never was."""
+def describe_snapshot(state: PolicyState, source: str, now: UnixMillis, only: str = "") -> dict[str, object]:
+    """Return what is in force, for JSON. Ages are in milliseconds, None for what never was.
+
+    Args:
+        state: Where it is.
+        source: What it comes from, for people.
+        now: Wall clock.
+        only: An organization to describe; empty for as many as one answer has room for.
+    """
     snapshot, loaded_at, checked_at = state.current, state.loaded_at, state.checked_at
     return {
         "revision": snapshot.revision,
@@ -94,10 +97,17 @@ def describe_snapshot(state: PolicyState, source: str, now: UnixMillis) -> dict[
         "checked_at": None if checked_at is None else format_instant(checked_at),
         "unchecked_ms": None if checked_at is None else now - checked_at,
         "errors": [describe_problem(problem) for problem in state.problems],
-        "organizations": [
-            _describe_organization(organization) for _, organization in sorted(snapshot.organizations.items())
-        ],
+        "organizations_in_memory": len(snapshot.organizations),
+        "organizations": [_describe_organization(organization) for organization in _shown(snapshot, only)],
     }
+
+
+def _shown(snapshot: Snapshot, only: str) -> list[OrganizationSnapshot]:
+    if only:
+        found = snapshot.organizations.get(only)
+        return [] if found is None else [found]
+    shown = islice(snapshot.organizations.values(), MAX_SHOWN)
+    return sorted(shown, key=lambda organization: organization.organization)
 
 
 class Snapshots:
@@ -116,10 +126,12 @@ class Snapshots:
         self._source = source
         self._clock = clock
 
-    async def snapshot(self, _request: web.Request) -> web.Response:
-        """Answer what is in force."""
-        return json_answer(describe_snapshot(self._state, self._source, self._clock.now()))
+    async def snapshot(self, request: web.Request) -> web.Response:
+        """Answer what is in force; `?organization=NAME` for one organization."""
+        only = request.query.get("organization", "")
+        return json_answer(describe_snapshot(self._state, self._source, self._clock.now(), only))
 
     def routes(self) -> tuple[Route, ...]:
         """Return what to serve."""
-        return (Route("GET", "/v1/snapshot", "the policy in force, its age and its load errors", self.snapshot),)
+        meaning = "the policy in force, its age and its load errors; ?organization=NAME for one of many"
+        return (Route("GET", "/v1/snapshot", meaning, self.snapshot),)

@@ -268,6 +268,16 @@ class LoadedOrganization(OrganizationSnapshot):
             subject = held.subject = self.compile_subject(account)
         return subject
 
+    def counts(self) -> dict[str, int]:
+        """How many entries of each kind are in memory; in Redis there may be more."""
+        stored = [held.stored for held in self._held.values()]
+        counts = super().counts()
+        counts["members"] += sum(one.member is not None for one in stored)
+        counts["bindings"] += sum(len(one.bindings) for one in stored)
+        counts["denies"] += sum(len(one.denies) for one in stored)
+        counts["keys"] += len(self.keys)
+        return counts
+
     @property
     def subjects_cached(self) -> int:
         """How many accounts are in memory."""

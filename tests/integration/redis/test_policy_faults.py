@@ -276,7 +276,8 @@ class TestSentinels:
             assert await one.reason("user:u2") == AWAY
             if when == "for-too-long":
                 await one.becomes(AWAY, "user:u1", within_s=10)
-            await one.becomes(GRANTED, "user:u1", within_s=20)
+            await one.becomes(GRANTED, "user:u3", within_s=20)
+            await one.becomes(GRANTED, "user:u1")
             await one.becomes("denied_by_rule", "user:u0")
             assert events(log).count("redis_lost") == 1
         if how == "freeze":

@@ -152,6 +152,11 @@ def network(kept_redis: RedisServer) -> Iterator[FaultProxy]:
     proxy.close()
 
 
+def wrong_keys(sidecar: Sidecar) -> list[str]:
+    """Return what `/v1/snapshot` says is wrong."""
+    return [error["key"] for error in json.loads(sidecar.ask_admin("/v1/snapshot").text)["errors"]]
+
+
 def changes_of_state(sidecar: Sidecar) -> list[str]:
     """Return what the log says about the policy's Redis."""
     return [event["event"] for event in sidecar.events() if event["event"] in {"redis_lost", "redis_connected"}]
@@ -170,13 +175,23 @@ class TestAway:
         eventually(lambda: sidecar.metric("sidegate_redis_up") == 0, "the loss is seen")
         assert put(sidecar) == (200, "")
         assert put(sidecar, "vera") == (503, "policy_unavailable")
-        assert sidecar.ask_admin("/readyz").status == 200
+        probe = sidecar.ask_admin("/readyz?verbose")
+        assert (probe.status, "[-]redis failed (not required): redis at redis://127.0.0.1" in probe.text) == (200, True)
+        eventually(lambda: wrong_keys(sidecar) == ["policy.source"], "it says why")
         fault.give(kept_redis, network)
         eventually(kept_redis.answers, "redis is back")
         revision = publish(kept_redis.url, ACME + DENIES)
         eventually(lambda: put(sidecar) == (403, "denied_by_rule"), "the change is in force", RECOVERY_S)
         asked = MIN_REVISION.format(revision)
         eventually(lambda: put(sidecar, "vera", asked) == (403, "not_granted"), "others are decided", RECOVERY_S)
+        eventually(lambda: "[+]redis ok" in sidecar.ask_admin("/readyz?verbose").text, "it is told", RECOVERY_S)
+        (acme,) = json.loads(sidecar.ask_admin("/v1/snapshot").text)["organizations"]
+        assert (acme["revision"], acme["subjects_cached"]) == (revision, 2)
+        assert {name: acme["counts"][name] for name in ("members", "bindings", "denies")} == {
+            "members": 2,
+            "bindings": 3,
+            "denies": 1,
+        }
         changes = changes_of_state(sidecar)
         # Two links, of the policy and of sessions: each says once that it is there, and one line for each change.
         assert changes.count("redis_lost") in {1, 2}

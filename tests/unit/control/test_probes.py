@@ -26,6 +26,7 @@ class Wrongs:
     def __init__(self) -> None:
         self.worker: str | None = None
         self.policy: str | None = None
+        self.redis: str | None = None
 
 
 @pytest.fixture
@@ -65,6 +66,28 @@ async def test_what_is_wrong_is_said_without_asking(client: Client, wrongs: Wron
     assert (await client.get("/livez")).status == 200
     wrongs.policy = None
     assert (await client.get("/readyz")).status == 200
+
+
+async def test_redis_is_told_and_does_not_decide(serve: Serve, wrongs: Wrongs, metrics: Metrics) -> None:
+    """Without it every sidecar would turn unready at once (spec 6.6)."""
+    health = Health({}, {"policy": lambda: wrongs.policy}, told={"redis": lambda: wrongs.redis})
+    client = await serve(Probes(health, Exposition(readings_of(metrics))))
+    assert await (await client.get("/readyz?verbose")).text() == "[+]policy ok\n[+]redis ok\nreadyz check passed\n"
+    wrongs.redis = "redis at a is away: refused"
+    assert await (await client.get("/readyz")).text() == "ok\n"
+    response = await client.get("/readyz?verbose")
+    assert (response.status, await response.text()) == (
+        200,
+        "[+]policy ok\n[-]redis failed (not required): redis at a is away: refused\nreadyz check passed\n",
+    )
+    response = await client.get("/readyz", headers={"Accept": "application/json"})
+    assert (await response.json()) == {
+        "status": "ok",
+        "checks": [
+            {"name": "policy", "ok": True, "detail": None},
+            {"name": "redis", "ok": False, "detail": "redis at a is away: refused", "required": False},
+        ],
+    }
 
 
 async def test_a_check_of_life_fails_livez_only(client: Client, wrongs: Wrongs) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidegate.control.readiness import audit_check, listener_check, policy_check
+from sidegate.control.readiness import audit_check, listener_check, policy_check, redis_check
 from sidegate.core.model.errors import Position, Problem
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.policy.snapshot import Snapshot
@@ -48,3 +48,17 @@ def test_a_trail_that_cannot_be_written_is_not_ready() -> None:
     """Every request is refused meanwhile; the check says what the trail says."""
     assert audit_check(lambda: None)() is None
     assert audit_check(lambda: PROBLEM)() == str(PROBLEM)
+
+
+@pytest.mark.parametrize(
+    ("problems", "expected"),
+    [
+        pytest.param([], None, id="none"),
+        pytest.param([None, None], None, id="there"),
+        pytest.param([None, "redis at a is away: x"], "redis at a is away: x", id="one-away"),
+        pytest.param(["a is away", "a is away", "b is away"], "a is away; b is away", id="each-said-once"),
+    ],
+)
+def test_each_redis_that_is_away_is_told(problems: list[str | None], expected: str | None) -> None:
+    """Policy and sessions may be in one Redis or in two."""
+    assert redis_check(lambda: problems)() == expected

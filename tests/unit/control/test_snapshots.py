@@ -5,9 +5,12 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from sidegate.control.snapshots import Snapshots, describe_problem
+from sidegate.control.snapshots import MAX_SHOWN, Snapshots, describe_problem
 from sidegate.core.model.errors import Position, Problem
 from sidegate.core.model.units import Millis
+from sidegate.core.policy.compile import compile_document
+from sidegate.core.policy.document import PolicyDocument
+from sidegate.core.policy.snapshot import Snapshot
 from sidegate.distribution.holder import SnapshotHolder
 from sidegate.telemetry.clock import ManualClock
 
@@ -32,6 +35,7 @@ async def test_the_policy_in_force_is_described(serve: Serve, holder: SnapshotHo
         "checked_at": "2027-01-15T08:00:00.000Z",
         "unchecked_ms": 1500,
         "errors": [],
+        "organizations_in_memory": 1,
     }
     assert acme.pop("digest") == f"sha256:{holder.current.organizations['acme'].digest}"
     empty = {"roles": 0, "members": 0, "groups": 0, "bindings": 0, "denies": 0, "approvals": 0, "keys": 0}
@@ -42,6 +46,21 @@ async def test_the_policy_in_force_is_described(serve: Serve, holder: SnapshotHo
         "candidate": empty | {"bindings": 1, "remove": 0},
         "subjects_cached": 1,
     }
+
+
+async def test_one_of_many(serve: Serve, clock: ManualClock) -> None:
+    """One answer describes so many organizations; any of them can be asked for by name."""
+    holder = SnapshotHolder()
+    documents = [PolicyDocument(f"org{number}") for number in range(MAX_SHOWN + 1)]
+    holder.swap(Snapshot(7, [compile_document(document, 7) for document in documents]), clock.now())
+    client = await serve(Snapshots(holder, "dir:policy/", clock))
+    body = await (await client.get("/v1/snapshot")).json()
+    assert (body["organizations_in_memory"], len(body["organizations"])) == (MAX_SHOWN + 1, MAX_SHOWN)
+    names = [one["organization"] for one in body["organizations"]]
+    assert names == sorted(names)
+    for asked, expected in ((f"org{MAX_SHOWN}", [f"org{MAX_SHOWN}"]), ("nobody", [])):
+        body = await (await client.get("/v1/snapshot", params={"organization": asked})).json()
+        assert [one["organization"] for one in body["organizations"]] == expected
 
 
 async def test_load_errors_are_shown_beside_the_policy_that_stayed(

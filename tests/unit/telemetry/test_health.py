@@ -17,6 +17,12 @@ def test_each_check_is_run_anew_and_keeps_its_order() -> None:
     assert health.ready()[0] == CheckResult("policy", "none loaded")
 
 
+def test_what_is_told_beside_readiness_does_not_decide_it() -> None:
+    """It comes last, and is told from what is required."""
+    health = Health({}, {"policy": lambda: None}, told={"redis": lambda: "away"})
+    assert health.ready() == (CheckResult("policy", None), CheckResult("redis", "away", is_required=False))
+
+
 @pytest.mark.parametrize(
     ("workers", "expected"),
     [

@@ -104,6 +104,19 @@ class OrganizationSnapshot:
                 subject.shadow = ShadowSubject(candidate.header, other, account)
         return subject
 
+    def counts(self) -> dict[str, int]:
+        """How many entries of each kind are in memory."""
+        document = self.document
+        return {
+            "roles": len(document.roles),
+            "members": len(document.members),
+            "groups": len(document.groups),
+            "bindings": len(document.bindings),
+            "denies": len(document.denies),
+            "approvals": len(document.approvals),
+            "keys": len(document.keys),
+        }
+
     @property
     def subjects_cached(self) -> int:
         """How many compiled subjects are kept."""

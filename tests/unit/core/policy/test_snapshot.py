@@ -98,3 +98,12 @@ def test_finding_a_key(key_id: str, digest: bytes | None, found: str | None) -> 
     assert found == (None if result is None else result[0])
     if result is not None:
         assert key_id == result[1].id
+
+
+def test_counts() -> None:
+    """Entries of each kind, as written."""
+    document = PolicyDocument(
+        "acme", members=(MemberEntry("user:a"), MemberEntry("user:b")), keys=(KeyEntry("k", ONE, "x"),)
+    )
+    nothing = {"roles": 0, "groups": 0, "bindings": 0, "denies": 0, "approvals": 0}
+    assert compile_document(document, 1).counts() == nothing | {"members": 2, "keys": 1}
