@@ -103,7 +103,7 @@ def test_finding_a_key(key_id: str, digest: bytes | None, found: str | None) -> 
 def test_counts() -> None:
     """Entries of each kind, as written."""
     document = PolicyDocument(
-        "acme", members=(MemberEntry("user:a"), MemberEntry("user:b")), keys=(KeyEntry("k", ONE, "x"),)
+        "acme", members=(MemberEntry("user:a"), MemberEntry("user:b")), keys=(KeyEntry("A" * 16, ONE, "user:a"),)
     )
     nothing = {"roles": 0, "groups": 0, "bindings": 0, "denies": 0, "approvals": 0}
     assert compile_document(document, 1).counts() == nothing | {"members": 2, "keys": 1}
