@@ -13,8 +13,8 @@ import httptools
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import WireError
 from sidegate.core.model.value import hot_value, value
-from sidegate.core.wire.credential import NOTHING, Presented, cut_cookie, gather, read_cookies
-from sidegate.core.wire.fields import NO_LENGTH, FramingError, llhttp_agrees, read_framing, split_fields
+from sidegate.core.wire.credential import NOTHING, Presented, gather, read_cookies
+from sidegate.core.wire.fields import NO_LENGTH, FramingError, llhttp_agrees, read_framing, split_field
 from sidegate.core.wire.head import HOST_PATTERN, malformed
 from sidegate.core.wire.memo import MakingMemo, Memo
 from sidegate.core.wire.names import NamePolicy, Role
@@ -36,6 +36,7 @@ _WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 _FRAMING: Final = frozenset({Role.CONTENT_LENGTH, Role.TRANSFER_ENCODING})
 _OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
 _NOBODY: Final[frozenset[bytes]] = frozenset()
+_NO_COOKIES: Final[tuple[tuple[bytes, ...], tuple[bytes, ...]]] = ((), ())
 
 
 @hot_value
@@ -108,6 +109,7 @@ class _Line:
         forward: What of it goes upstream, with CRLF; empty for nothing.
         nominated: For ``Connection``: the tokens, lower case.
         decisive: A route reads it.
+        sessions: For ``Cookie``: the values of the session cookie.
     """
 
     name: bytes
@@ -116,6 +118,7 @@ class _Line:
     forward: bytes
     nominated: frozenset[bytes]
     decisive: bool
+    sessions: tuple[bytes, ...]
 
 
 class HeaderReader:
@@ -151,37 +154,40 @@ class HeaderReader:
     # One line.
 
     def _read_line(self, raw: bytes) -> _Line:
-        fields = split_fields(raw + b"\r\n")
-        if fields is None or len(fields) != 1:
+        found = split_field(raw)
+        if found is None:
             raise malformed("a header line is not `Name: value` in printable bytes, ended by CRLF, without folding")
-        name, field = fields[0]
+        name, field = found
         role = self._rules.names.role_of(name)
-        try:
-            # Judged before llhttp, which would only say "no": ambiguous framing has a reason of its own.
-            read_framing(fields)
-        except FramingError as error:
-            raise _ambiguous(error) from None
-        if not llhttp_agrees(httptools.HttpRequestParser, b"GET / HTTP/1.1\r\n" + raw + b"\r\n\r\n", fields):
+        if role in _FRAMING:
+            try:
+                # Judged before llhttp, which would only say "no": ambiguous framing has a reason of its own.
+                read_framing([found])
+            except FramingError as error:
+                raise _ambiguous(error) from None
+        if not llhttp_agrees(httptools.HttpRequestParser, b"GET / HTTP/1.1\r\n%b\r\n\r\n" % raw, [found]):
             raise malformed("a header line is not valid HTTP/1.1, or can be read in two ways")
         lower = name.lower()
+        sessions, rest = read_cookies((field,), self._rules.cookie) if role is Role.COOKIE else _NO_COOKIES
         return _Line(
             lower,
             field,
             role,
-            self._forwarded(name, field, role),
+            self._forwarded(name, field, role, rest),
             self._read_connection(field) if role is Role.CONNECTION else _NOBODY,
             lower in self._rules.names.decisive,
+            sessions,
         )
 
-    def _forwarded(self, name: bytes, field: bytes, role: Role) -> bytes:
+    def _forwarded(self, name: bytes, field: bytes, role: Role, rest: tuple[bytes, ...]) -> bytes:
         match role:
             case Role.PASS | Role.HOST | Role.CONTENT_LENGTH | Role.OBSERVED:
                 return b"%b: %b\r\n" % (name, field)
             case Role.AUTHORIZATION | Role.API_KEY:
                 return b"%b: %b\r\n" % (name, field) if self._rules.keep_credentials else b""
             case Role.COOKIE:
-                rest = field if self._rules.keep_credentials else cut_cookie(field, self._rules.cookie)
-                return b"%b: %b\r\n" % (name, rest) if rest else b""
+                left = field if self._rules.keep_credentials else b"".join(rest)
+                return b"%b: %b\r\n" % (name, left) if left else b""
             case _:
                 return b""
 
@@ -201,18 +207,28 @@ class HeaderReader:
         forward: list[bytes] = []
         special: dict[Role, list[bytes]] = {}
         fields: dict[bytes, tuple[bytes, ...]] = {}
+        observed: dict[bytes, bytes | None] = {}
+        sessions: tuple[bytes, ...] = ()
         nominated = _NOBODY
+        repeats = False
         for line in lines:
-            if line.role is not Role.PASS:
-                special.setdefault(line.role, []).append(line.field)
-                if line.role is Role.CONNECTION:
+            role = line.role
+            if role is Role.OBSERVED:
+                # Given twice, it says nothing.
+                observed[line.name] = None if line.name in observed else line.field
+            elif role is not Role.PASS:
+                special.setdefault(role, []).append(line.field)
+                if role is Role.COOKIE:
+                    sessions += line.sessions
+                elif role is Role.CONNECTION:
                     nominated |= line.nominated
             if line.decisive:
-                fields[line.name] = (*fields.get(line.name, ()), line.field)
+                repeats = repeats or line.name in fields
+                fields[line.name] = (line.field,)
             forward.append(line.forward)
         if nominated - _OPTIONS:
             forward = [line.forward for line in lines if line.name not in nominated]
-        if any(len(values) > 1 for values in fields.values()):
+        if repeats:
             raise malformed("a header that the decision reads is given more than once")
         length, chunked = _framing(special)
         if chunked:
@@ -225,16 +241,11 @@ class HeaderReader:
             raise WireError(417, Reason.EXPECTATION_FAILED, "the only expectation met here is 100-continue")
         upgrade = special.get(Role.UPGRADE) if b"upgrade" in nominated else None
         forwarded_for = special.get(Role.FORWARDED_FOR)
-        observed: dict[bytes, bytes | None] = {}
-        for line in lines:
-            if line.role is Role.OBSERVED:
-                # Given twice, it says nothing.
-                observed[line.name] = None if line.name in observed else line.field
         is_13 = _read(observed.get(b"sec-websocket-version"), _VERSION_13) is not None
         return HeaderBlock(
             b"".join(forward),
             host,
-            self._present(special),
+            self._present(special, sessions),
             length,
             chunked,
             b"close" in nominated,
@@ -250,18 +261,16 @@ class HeaderReader:
             fields,
         )
 
-    def _present(self, special: dict[Role, list[bytes]]) -> Presented:
-        cookies = special.get(Role.COOKIE, [])
+    def _present(self, special: dict[Role, list[bytes]], sessions: tuple[bytes, ...]) -> Presented:
         authorizations = special.get(Role.AUTHORIZATION, [])
         api_keys = special.get(Role.API_KEY, [])
-        if not (cookies or authorizations or api_keys):
+        if not (sessions or authorizations or api_keys):
             return NOTHING
-        # None divides the kinds: no header line has an empty tuple's place, and values are never joined.
-        key = (*cookies, b"\n", *authorizations, b"\n", *api_keys)
+        # A line end divides the kinds: no value holds one, and values are never joined.
+        key = (*sessions, b"\n", *authorizations, b"\n", *api_keys)
         known = self._presented.find(key)
         if known is None:
-            sessions, _ = read_cookies(cookies, self._rules.cookie)
-            known = gather(sessions, authorizations, api_keys) if sessions or authorizations or api_keys else NOTHING
+            known = gather(sessions, authorizations, api_keys)
             self._presented.remember(key, known)
         return known
 

@@ -67,12 +67,10 @@ def read_cookies(values: Sequence[bytes], name: bytes) -> tuple[tuple[bytes, ...
     found: list[bytes] = []
     rest: list[bytes] = []
     for value in values:
-        if name in value:
-            found.extend(pair[1] for piece in value.split(b";") if (pair := _read_pair(piece))[0] == name)
-            if left := cut_cookie(value, name):
-                rest.append(left)
-        else:
-            rest.append(value)
+        sessions, left = _divide(value, name)
+        found += sessions
+        if left or not sessions:
+            rest.append(left)
     return tuple(found), tuple(rest)
 
 
@@ -82,14 +80,26 @@ def cut_cookie(value: bytes, name: bytes) -> bytes:
     Returns:
         What is left, with the blank that separated a first cookie that went; empty when nothing is left.
     """
+    return _divide(value, name)[1]
+
+
+def _divide(value: bytes, name: bytes) -> tuple[list[bytes], bytes]:
+    """Return the values of the cookies called *name* in one header value, and what is left of it."""
     if name not in value:
-        return value
+        return [], value
     pieces = value.split(b";")
-    kept = [piece for piece in pieces if _read_pair(piece)[0] != name]
-    if len(kept) == len(pieces):
-        return value
+    found: list[bytes] = []
+    kept: list[bytes] = []
+    for piece in pieces:
+        own, field = _read_pair(piece)
+        if own == name:
+            found.append(field)
+        else:
+            kept.append(piece)
+    if not found:
+        return found, value
     left = b";".join(kept)
-    return left if kept and kept[0] is pieces[0] else left.lstrip(_BLANKS)
+    return found, left if kept and kept[0] is pieces[0] else left.lstrip(_BLANKS)
 
 
 def read_bearer(value: bytes) -> bytes | None:

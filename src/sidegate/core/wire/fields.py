@@ -11,6 +11,7 @@ Fields = list[tuple[bytes, bytes]]
 
 # No folding, no white space before the colon, no control byte, no bare CR or LF (spec 2.1).
 _GRAMMAR = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*")
+_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)")
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
 
 # A CR or LF that cannot be half of a line end. A CR at the very end may still get its LF.
@@ -33,6 +34,12 @@ def split_fields(block: bytes) -> Fields | None:
         name, _, field = line.partition(b":")
         fields.append((name, field.strip(b" \t")))
     return fields
+
+
+def split_field(line: bytes) -> tuple[bytes, bytes] | None:
+    """Split one header line without its CRLF; None if it does not keep the grammar."""
+    found = _LINE.fullmatch(line)
+    return None if found is None else (found[1], found[2].strip(b" \t"))
 
 
 class FramingError(Exception):

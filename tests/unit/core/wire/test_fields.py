@@ -12,6 +12,7 @@ from sidegate.core.wire.fields import (
     has_stray_line_end,
     llhttp_agrees,
     read_framing,
+    split_field,
     split_fields,
 )
 
@@ -47,6 +48,17 @@ from sidegate.core.wire.fields import (
 def test_split_fields(block: bytes, fields: Fields | None) -> None:
     """Lines are `Name: value` in allowed bytes, ended by CRLF, without folding; anything else is refused whole."""
     assert fields == split_fields(block)
+
+
+@given(
+    st.lists(st.sampled_from([b"A", b"a-b", b":", b" ", b"\t", b"\r", b"\n", b"\x00", b"\xff", b"(", b"x"]), max_size=9)
+)
+def test_one_line_alone(pieces: list[bytes]) -> None:
+    """A line is read by itself as it is among others; a line end within it makes it none."""
+    line = b"".join(pieces)
+    among = split_fields(line + b"\r\n")
+    expected = among[0] if among is not None and len(among) == 1 else None
+    assert expected == split_field(line)
 
 
 @pytest.mark.parametrize(
