@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sidegate.core.model.units import Millis
 from sidegate.core.model.value import value
 from sidegate.core.policy.document import PolicyDocument
+from sidegate.distribution.redis_amend import Amender, Edit
 from sidegate.distribution.redis_commit import Commit, seal_plan
 from sidegate.distribution.redis_events import Announced, write_event
 from sidegate.distribution.redis_keys import (
@@ -70,6 +71,7 @@ class Publisher:
         self._link = link
         self._clock = clock
         self._signer = signer
+        self._amender = Amender(link, None if signer is None else signer.public_key())
 
     async def plan(self, document: PolicyDocument) -> Plan:
         """Find out what publishing *document* would write; writes nothing.
@@ -94,6 +96,25 @@ class Publisher:
             if published is not None:
                 return published
         raise RedisRefusedError(f"publishing `{contents.org}`", "others publish it again and again", "CONFLICT")
+
+    async def amend(self, org: str, accounts: Sequence[str], edit: Edit) -> Published:
+        """Change what is stored of *accounts* of *org*; nothing else of it is read or written.
+
+        Args:
+            org: Published before.
+            accounts: Those that *edit* wants to know of, or to change.
+            edit: Called again when somebody else has published meanwhile.
+
+        Raises:
+            PolicyError: The organization is not published, or what *edit* made must not be used.
+            IntegrityError: Something there is not what was published.
+            DependencyError: As for :meth:`publish`.
+        """
+        for _ in range(_ATTEMPTS):
+            published = await self.commit(await self._amender.plan(org, accounts, edit))
+            if published is not None:
+                return published
+        raise RedisRefusedError(f"changing `{org}`", "others publish it again and again", "CONFLICT")
 
     async def commit(self, plan: Plan) -> Published | None:
         """Write what *plan* says.
