@@ -3,11 +3,13 @@
 ::
 
     sidegate:{audit}:stream    one entry per batch: v, sidecar, first, last, records, data (whole lines)
-    sidegate:{audit}:shipped   hash: sidecar -> where its last batch ended, and that batch's digest
+    sidegate:{audit}:shipped   hash: sidecar -> where its last batch ended, that batch's digest, the stream's number
 
 Both are written by one script, so a batch whose acknowledgement was lost is not added twice, and a Redis that lost
-what it had acknowledged (it answers before its disk does) is noticed with the next batch. Nothing is trimmed here: that
-is up to who reads the stream (:mod:`sidegate.audit.stream`), and a full Redis refuses, so that the spool keeps it.
+what it had acknowledged (it answers before its disk does) is noticed with the next batch. So is a stream that was
+deleted, evicted or overwritten by itself: the one that begins in its place has another number. Nothing is trimmed
+here: that is up to who reads the stream (:mod:`sidegate.audit.stream`), and a full Redis refuses, so that the spool
+keeps it.
 """
 
 import re
@@ -28,22 +30,28 @@ SETTLE_S: Final = 600.0
 made every some minutes: ten minutes cover the first two well, and mostly the third."""
 
 _DIGEST_CHARS: Final = 32
-_KNOWN: Final = re.compile(r"([0-9]{10}):([0-9]{16})(?: [0-9a-f]+)?")
+_KNOWN: Final = re.compile(r"([0-9]{10}):([0-9]{16})(?: [0-9a-f]+(?: [0-9]+)?)?")
 
 _ADD: Final = make_script("""
+local born = redis.call('HGET', KEYS[2], '#')
+if redis.call('EXISTS', KEYS[1]) == 0 then born = (born or 0) + 1 end
+born = tostring(born or 1)
 local known = redis.call('HGET', KEYS[2], ARGV[1])
+if known and string.len(known) > 61 and string.sub(known, 62) ~= born then known = false end
 if ARGV[5] == '0' then
   if not known then return 'behind' end
   local at = string.sub(known, 1, 27)
-  if at == ARGV[3] and string.sub(known, 29) == ARGV[4] and ARGV[10] ~= '' then return 'there' end
+  if at == ARGV[3] and string.sub(known, 29, 60) == ARGV[4] and ARGV[10] ~= '' then return 'there' end
   if at < ARGV[2] then return 'behind ' .. known end
 end
 if ARGV[10] == '' then return 'there' end
 redis.call('XADD', KEYS[1], '*', 'v', ARGV[6], 'sidecar', ARGV[1], 'first', ARGV[7], 'last', ARGV[8],
   'records', ARGV[9], 'data', ARGV[10])
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[3] .. ' ' .. ARGV[4])
+redis.call('HSET', KEYS[2], '#', born, ARGV[1], ARGV[3] .. ' ' .. ARGV[4] .. ' ' .. born)
 return 'added'
 """)
+"""What a sidecar has in the stream counts only in the stream that it was added to: trimming leaves an empty one, so a
+stream that is not there was taken away. No sidecar is called ``#``."""
 
 
 class RedisStreamSink:
