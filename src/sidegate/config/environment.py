@@ -96,7 +96,8 @@ def _data(path: Path, text: str) -> Any:  # noqa: ANN401  plain data of any shap
             return _outside(tree.data)
     if is_collection and get_origin(wanted) in {tuple, frozenset}:
         return [_outside(part.strip()) for part in text.split(",")] if text else []
-    if wanted in {int, bool}:
+    # Durations are of a type of their own, which is a whole number.
+    if getattr(wanted, "__supertype__", wanted) in {int, bool}:
         return resolve_scalar(text)
     return Outside(text)
 

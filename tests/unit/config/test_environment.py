@@ -1,12 +1,15 @@
 """Variables and flags set what a file sets, and are refused like it (spec 6)."""
 
 import os
+from typing import Any
 
 import pytest
 from tests.unit.config.files import SIGNED, UPSTREAM, Folder
 
 from sidegate.config.environment import config_path, read_environment
+from sidegate.config.json_schema import generate_schema
 from sidegate.config.places import UnixEndpoint
+from sidegate.config.settings_model import Settings
 from sidegate.core.model.decision import Reason
 
 
@@ -14,6 +17,7 @@ from sidegate.core.model.decision import Reason
     ("variable", "text", "read", "expected"),
     [
         pytest.param("LIMITS__HEADERS", "60", lambda s: s.limits.headers, 60, id="number"),
+        pytest.param("LIMITS__HEAD_TIMEOUT_MS", "70", lambda s: s.limits.head_timeout_ms, 70, id="duration"),
         pytest.param("LISTEN", "127.0.0.1:1", lambda s: str(s.listen.address), "127.0.0.1:1", id="short-form"),
         pytest.param("LISTEN__ADDRESS", "h:1", lambda s: str(s.listen.address), "h:1", id="long-form"),
         pytest.param("HIDE", "no_grant, cross_org", lambda s: s.hide, {Reason.CROSS_ORG, Reason.NO_GRANT}, id="list"),
@@ -32,6 +36,29 @@ def test_variables(folder: Folder, variable: str, text: str, read: object, expec
     settings = folder.load(UPSTREAM + "log: {format: json}", {f"SIDEGATE_{variable}": text, "PATH": "/bin"})
     assert callable(read)
     assert expected == read(settings)
+
+
+def numbers(schema: dict[str, Any], part: dict[str, Any], prefix: str = "") -> dict[str, int]:
+    """Return every setting that is a number, by its variable, with its default."""
+    found: dict[str, int] = {}
+    for name, inner in part.get("properties", {}).items():
+        below = schema["$defs"][inner["$ref"].rpartition("/")[2]] if "$ref" in inner else inner
+        if inner.get("type") == "integer" and "default" in inner:
+            found[f"{prefix}{name.upper()}"] = inner["default"]
+        found |= numbers(schema, below, f"{prefix}{name.upper()}__")
+    return found
+
+
+SCHEMA = generate_schema(Settings)
+NUMBERS = numbers(SCHEMA, SCHEMA)
+
+
+def test_every_number_can_be_a_variable(folder: Folder) -> None:
+    """Whatever a file takes as a number, a variable gives as one, durations and counts alike."""
+    assert {"WORKERS", "LIMITS__DRAIN_TIMEOUT_MS", "UPSTREAM__CONNECT_TIMEOUT_MS"} <= NUMBERS.keys()
+    variables = {f"SIDEGATE_{name}": str(number) for name, number in NUMBERS.items()}
+    (folder.path / "jwks.json").write_text("{}")
+    assert folder.load(f"{UPSTREAM}{SIGNED}}}}}", variables) == folder.load(f"{UPSTREAM}{SIGNED}}}}}")
 
 
 def test_relative_path_from_outside(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
