@@ -1,29 +1,34 @@
 """What a client has to say before it may speak HTTP, and which HTTP it then speaks."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Final
 
 from sidegate.app.process import Process
-from sidegate.config.settings_model import ProxyProtocol
-from sidegate.proxy.arrival import DIRECT, ProtocolFactory, Protocols
+from sidegate.config.settings_model import HttpProtocol, ProxyProtocol, Settings
+from sidegate.proxy.arrival import DIRECT, HTTP_2, ProtocolFactory, Protocols
 from sidegate.proxy.gateway import Gateway
 from sidegate.proxy.proxy_protocol import Complaints, HeaderAwaiter
 
 Entrance = Callable[[], asyncio.BaseProtocol]
 """Makes the first protocol of a new connection."""
 
-# By their names in ALPN, preferred first: over TLS each is offered before HTTP/1.1, and speaks where it is chosen.
-_BEYOND_HTTP_1: Final[Mapping[str, Callable[[Gateway], ProtocolFactory]]] = {}
 
-
-def protocols_of(gateway: Gateway) -> Protocols:
+def protocols_of(gateway: Gateway, settings: Settings) -> Protocols:
     """Return what the data port speaks."""
-    return Protocols(
-        http1=gateway.accept,
-        by_alpn={name: make(gateway) for name, make in _BEYOND_HTTP_1.items()},
-    )
+    listen = settings.listen
+    wanted = HttpProtocol.H2C if listen.tls is None else HttpProtocol.H2
+    if wanted not in listen.protocols:
+        return Protocols(http1=gateway.accept, by_alpn={})
+    # Imported where HTTP/2 may be spoken only: its engine costs memory.
+    from sidegate.proxy.http2.connection import Http2Connection  # noqa: PLC0415 - see above
+    from sidegate.proxy.http2.prior_knowledge import PrefaceAwaiter  # noqa: PLC0415 - see above
+    from sidegate.proxy.http2.speaker import Speaker  # noqa: PLC0415 - see above
+
+    http1, http2 = gateway.accept, partial(Http2Connection, Speaker(gateway, settings.limits.streams))
+    if wanted is HttpProtocol.H2:
+        return Protocols(http1=http1, by_alpn={HTTP_2: http2})
+    return Protocols(http1=http1, by_alpn={}, cleartext=partial(PrefaceAwaiter, gateway, http1, http2))
 
 
 def open_entrance(gateway: Gateway, process: Process) -> Entrance:
@@ -32,7 +37,7 @@ def open_entrance(gateway: Gateway, process: Process) -> Entrance:
     Raises:
         ConfigError: Certificate or key cannot be used.
     """
-    first = _after_tls(protocols_of(gateway), gateway, process)
+    first = _after_tls(protocols_of(gateway, process.blueprint.settings), gateway, process)
     if process.blueprint.settings.listen.proxy_protocol is ProxyProtocol.REQUIRED:
         complaints = Complaints()
         return lambda: HeaderAwaiter(gateway, first, complaints)

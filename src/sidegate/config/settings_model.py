@@ -113,14 +113,40 @@ class ProxyProtocol(StrEnum):
     REQUIRED = "required"
 
 
+class HttpProtocol(StrEnum):
+    """Versions of HTTP by their names in ALPN (RFC 9113 section 3.1; h2c as RFC 7540 had it)."""
+
+    HTTP_1 = "http/1.1"
+    H2 = "h2"
+    H2C = "h2c"
+
+
 class DataListener(Listener):
     """Where the data port listens: the address alone, or a mapping."""
 
+    protocols: frozenset[HttpProtocol] = Field(
+        default=frozenset({HttpProtocol.HTTP_1, HttpProtocol.H2}),
+        description="http/1.1, always; h2, offered to clients that speak TLS; h2c, taken without TLS from clients that"
+        " begin with HTTP/2.",
+    )
     proxy_protocol: ProxyProtocol = Field(
         default=ProxyProtocol.OFF,
         description="required: every connection comes from `trusted_proxies` and begins with a header of the PROXY"
         " protocol, version 1 or 2, that names the client.",
     )
+
+    @field_validator("protocols", mode="after")
+    @classmethod
+    def _keep_http_1(cls, protocols: frozenset[HttpProtocol]) -> frozenset[HttpProtocol]:
+        if HttpProtocol.HTTP_1 not in protocols:
+            raise refuse("leaves out http/1.1, which is always spoken", "add it")
+        return protocols
+
+    @model_validator(mode="after")
+    def _need_cleartext(self) -> Self:
+        if self.tls is not None and HttpProtocol.H2C in self.protocols:
+            raise refuse("names h2c, but clients speak TLS here", "write h2", ("protocols",))
+        return self
 
     @model_validator(mode="after")
     def _need_tcp(self) -> Self:
@@ -472,6 +498,7 @@ class Limits(Written):
         default=1024, ge=0, le=1 << 30, description="Bytes per second of a body after 10 s; 0 for no limit."
     )
     connections: Whole = Field(default=10_000, ge=1, le=1_000_000, description="Client connections, per worker.")
+    streams: Whole = Field(default=100, ge=1, le=1000, description="Requests at a time on one HTTP/2 connection.")
     in_flight: Whole = Field(default=4096, ge=1, le=1_000_000, description="Requests being served, per worker.")
     max_body_bytes: Whole = Field(default=0, ge=0, le=1 << 50, description="Request body; 0 for no limit.")
     body_json_bytes: Whole = Field(
