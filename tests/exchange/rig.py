@@ -53,6 +53,7 @@ class MemoryTransport(asyncio.Transport):
         self.aborted = False
         self.unsent = 0
         self._takes = True
+        self._high_water = WRITE_HIGH_WATER
         self.closed = False
         protocol.connection_made(self)
 
@@ -87,7 +88,7 @@ class MemoryTransport(asyncio.Transport):
             self._takes = True
         was = self.unsent
         self.unsent = max(0, was - size) if size is not None else 0
-        if was > WRITE_HIGH_WATER >= self.unsent:
+        if was > self._high_water >= self.unsent:
             self._protocol.resume_writing()
         if not self.unsent and self._ending and not self.closed:
             self._loop.call_soon(self._lost, None)
@@ -106,7 +107,7 @@ class MemoryTransport(asyncio.Transport):
         if not self._takes:
             was = self.unsent
             self.unsent += len(data)
-            if was <= WRITE_HIGH_WATER < self.unsent:
+            if was <= self._high_water < self.unsent:
                 self._protocol.pause_writing()
 
     def get_write_buffer_size(self) -> int:
@@ -142,10 +143,12 @@ class MemoryTransport(asyncio.Transport):
         self._loop.call_soon(self._deliver)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        pass
+        if high is not None:
+            self._high_water = high
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        raise NotImplementedError
+        assert isinstance(protocol, asyncio.BufferedProtocol)
+        self._protocol = protocol
 
     def _deliver(self) -> None:
         while self._reading and self._incoming and not self._ending:

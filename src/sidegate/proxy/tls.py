@@ -18,6 +18,9 @@ PARTING_S: Final = 2.0
 LINGER_BYTES: Final = 256 * 1024
 """How much is thrown away that still comes after we have ended our side."""
 
+_CIPHER_SHARE: Final = 256
+"""A record of 16 KiB grows by at most 29 bytes (TLS 1.2 with AES-GCM), a piece of two records by less than a 256th."""
+
 # One for all connections: what is decrypted is copied out before anything else is.
 _PLAIN: Final = memoryview(bytearray(READ_BYTES))
 
@@ -82,6 +85,7 @@ class TlsLink(PieceReader, asyncio.Transport):
         "_discarded",
         "_ending",
         "_error",
+        "_fault",
         "_heard_end",
         "_incoming",
         "_outgoing",
@@ -104,6 +108,7 @@ class TlsLink(PieceReader, asyncio.Transport):
         )
         self._speaker: Speaker | None = None
         self._error: Exception | None = None
+        self._fault: ssl.SSLError | None = None
         self._paused = False
         self._ending = False
         self._said_end = False
@@ -208,8 +213,8 @@ class TlsLink(PieceReader, asyncio.Transport):
             asyncio.get_running_loop().call_soon(self._read)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set the socket's limits."""
-        self.transport.set_write_buffer_limits(high, low)
+        """Set the limits for what is written; in cipher it takes a little more."""
+        self.transport.set_write_buffer_limits(None if high is None else high + high // _CIPHER_SHARE, low)
 
     def get_write_buffer_size(self) -> int:
         """Return how many encrypted bytes wait to be sent."""
@@ -278,20 +283,24 @@ class TlsLink(PieceReader, asyncio.Transport):
     def _decrypt(self) -> bytes:
         """Return what can be decrypted of what came, up to a piece. Hears the end, and breaks at what is no TLS."""
         size = 0
-        while size < READ_BYTES:
+        while size < READ_BYTES and self._fault is None:
             try:
                 count = cast("int", self.tls.read(READ_BYTES - size, _PLAIN[size:]))  # with a buffer, as documented
             except ssl.SSLWantReadError:
                 break
             except ssl.SSLError as error:
-                self._break(error)
-                return b""
+                self._fault = error
+                break
             if not count:
                 # Where something came before it the next call says so again.
                 if not size:
                     self._hear_end(is_whole=True)
                 break
             size += count
+        if self._fault is not None and not size:
+            # Not before what came in front of it was read: a verdict does not depend on the cuts.
+            self._break(self._fault)
+            return b""
         self._flush()  # the answer to a key update
         return _PLAIN[:size].tobytes()
 
