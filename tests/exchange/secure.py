@@ -19,6 +19,13 @@ NAME = "gate.example"
 class SecureClient:
     """The client's end of one connection, with the surface of :class:`MemoryTransport`, which carries it.
 
+    Args:
+        socket: Carries it.
+        context: The client's.
+        name: Whom it wants to talk to; None for anybody.
+        session: Of an earlier connection.
+        before: Sent before the handshake.
+
     Attributes:
         socket: What carries it, with everything in cipher.
         tls: Its state.
@@ -32,6 +39,7 @@ class SecureClient:
         context: ssl.SSLContext,
         name: str | None = NAME,
         session: ssl.SSLSession | None = None,
+        before: bytes = b"",
     ) -> None:
         self.socket = socket
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -40,6 +48,7 @@ class SecureClient:
         self.heard_end = False
         self._is_open = False
         self._read = bytearray()
+        self._before = before
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.socket, name)
@@ -54,7 +63,8 @@ class SecureClient:
                 pass
             except ssl.SSLError as error:
                 self.failure = error
-            flight = self._outgoing.read()
+            flight = self._before + self._outgoing.read()
+            self._before = b""
             for at in range(0, len(flight), cut):
                 self.socket.feed(flight[at : at + cut])
             answer = self._take()

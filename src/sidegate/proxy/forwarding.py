@@ -1,6 +1,6 @@
 """Who the client is, and the forwarding headers that say so to the upstream (spec 2.3 (5))."""
 
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from sidegate.core.model.principal import Address
@@ -64,6 +64,9 @@ class Peers:
     def _make(self, end: tuple[str, Arrival]) -> Peer:
         host, arrival = end
         address = ip_address(host)
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            # As a socket for both families says it: networks and records know it by its own family.
+            address = address.ipv4_mapped
         return Peer(address, str(address), _is_in(address, self.trusted), _SCHEME[arrival.is_secure])
 
 

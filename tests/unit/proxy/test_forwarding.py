@@ -7,9 +7,11 @@ import pytest
 from sidegate.core.trail.record import origin_fragment
 from sidegate.core.wire.block import HeaderBlock, HeaderReader, HeaderRules
 from sidegate.core.wire.names import NamePolicy
+from sidegate.proxy.arrival import DIRECT, Arrival
 from sidegate.proxy.forwarding import UNIX_PEER, Peers, origin_of
 
 RULES = HeaderRules(NamePolicy(b"X-API-Key", frozenset()), b"__session", keep_credentials=False, max_fields=100)
+RELAYED = Arrival(is_relayed=True, source="192.0.2.7")
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
 
@@ -112,3 +114,26 @@ def test_equal_peers_are_one() -> None:
     first, second, third = (peers.at("192.0.2.1") for _ in range(3))
     assert first == second
     assert second is third
+
+
+@pytest.mark.parametrize(
+    ("host", "arrival", "expected"),
+    [
+        pytest.param("192.0.2.1", DIRECT, ("192.0.2.1", False, b"http"), id="direct"),
+        pytest.param("192.0.2.1", Arrival(is_secure=True), ("192.0.2.1", False, b"https"), id="tls"),
+        pytest.param("::ffff:10.0.0.1", DIRECT, ("10.0.0.1", True, b"http"), id="version-4-on-a-socket-for-both"),
+        pytest.param("10.0.0.1", RELAYED, ("192.0.2.7", False, b"http"), id="relayed"),
+        pytest.param(
+            "10.0.0.1", Arrival(is_relayed=True, source="10.0.0.2"), ("10.0.0.2", True, b"http"), id="trusted"
+        ),
+        pytest.param("10.0.0.1", Arrival(is_relayed=True), ("", False, b"http"), id="relayed-for-nobody-knows-whom"),
+        pytest.param("10.0.0.1", Arrival(is_relayed=True, is_secure=True), ("", False, b"https"), id="and-tls"),
+        pytest.param(None, DIRECT, ("", False, b"http"), id="unix"),
+        pytest.param(None, RELAYED, ("192.0.2.7", False, b"http"), id="relayed-over-unix"),
+    ],
+)
+def test_peer(host: str | None, arrival: Arrival, expected: tuple[str, bool, bytes]) -> None:
+    """What a proxy in front says for whom it came goes before the socket; who is unknown is nobody's proxy."""
+    peer = Peers(TRUSTED).at(host, arrival)
+    assert (peer.text, peer.is_trusted, peer.scheme) == expected
+    assert (peer.address is None) == (peer.text == "")
