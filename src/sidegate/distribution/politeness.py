@@ -11,8 +11,8 @@ SWITCH_INTERVAL_S: Final = 0.000_5
 """While a thread computes, the event loop waits so long for the interpreter lock, not the usual 5 ms: one turn needs it
 several times."""
 
-FREEZE_EVERY: Final = 65_536
-"""Bytes of records that become some 10,000 objects, a fifth of what a collection is begun for."""
+FREEZE_EVERY: Final = 10_000
+"""Objects; a fifth of those after which a process begins a collection."""
 
 _one_at_a_time: Final = Lock()
 
@@ -58,14 +58,14 @@ class Loaded:
     million objects.
     """
 
-    __slots__ = ("_bytes",)
+    __slots__ = ("_objects",)
 
     def __init__(self) -> None:
-        self._bytes = 0
+        self._objects = 0
 
-    def note(self, size: int) -> None:
-        """Note that records of *size* bytes were read and stay."""
-        self._bytes += size
-        if self._bytes >= FREEZE_EVERY:
-            self._bytes = 0
+    def note(self, objects: int) -> None:
+        """Note that some *objects* were made and stay."""
+        self._objects += objects
+        if self._objects >= FREEZE_EVERY:
+            self._objects = 0
             gc.freeze()

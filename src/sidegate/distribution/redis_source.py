@@ -397,7 +397,7 @@ class RedisPolicies:
 
     def _took(self, known: Organization, taken: Taken, *, is_kept: bool) -> None:
         is_new = self.shelves.took(known, taken)
-        self._loaded.note(sum(len(held.raw) for held in taken.put.values()))
+        self._loaded.note(taken.objects)
         for label, why in taken.refused.items():
             self._doubt(known)
             self._refusals.note(known.name, label, why, known.revision)

@@ -15,6 +15,7 @@ from sidegate.core.policy.document import (
     BindingState,
     DenyEntry,
     PolicyDocument,
+    RoleEntry,
 )
 from sidegate.core.policy.requirement import Requirement, requirement_of
 from sidegate.core.policy.roles import resolve_roles
@@ -231,9 +232,8 @@ class CompiledHeader:
     def __init__(self, document: PolicyDocument, *, share_groups_above: int = SHARE_GROUPS_ABOVE) -> None:
         self.organization = document.organization
         self.mfa_max_age = Millis(document.mfa_max_age_s * 1000)
-        self.roles: Mapping[str, CompiledRole] = {
-            name: _compiled_role(role) for name, role in resolve_roles(document.roles).items()
-        }
+        # Most organizations have no roles of their own: ten thousand headers in memory share what they come to.
+        self.roles = _compile_roles(document.roles) if document.roles else _BUILT_IN
         self.group_bindings = group_by_who(document.bindings, GROUP)
         self.large_groups = {
             name: _large_group(self.roles, listed)
@@ -245,7 +245,7 @@ class CompiledHeader:
         self.agent_entries = group_by_who(document.denies, AGENT)
         self.agent_denies = {agent: DenyTable(listed) for agent, listed in self.agent_entries.items()}
         self.approvals = ApprovalTable(document.approvals)
-        self._holdings: dict[tuple[tuple[str, ...], bool], Holding] = {}
+        self._holdings = {} if document.roles else _HOLDINGS_OF_BUILT_IN
 
     def holding_of(self, names: tuple[str, ...], *, is_service: bool) -> Holding:
         """Return what holding the organization roles *names*, sorted, gives to a user or to a service account."""
@@ -350,3 +350,11 @@ def _compiled_role(role: Role) -> CompiledRole:
         required_of_users=requirement_of(role.requires, implied_mfa=role.high_risk),
         required_of_services=requirement_of(role.requires),
     )
+
+
+def _compile_roles(entries: Iterable[RoleEntry]) -> Mapping[str, CompiledRole]:
+    return {name: _compiled_role(role) for name, role in resolve_roles(entries).items()}
+
+
+_BUILT_IN: Final = _compile_roles(())
+_HOLDINGS_OF_BUILT_IN: Final[dict[tuple[tuple[str, ...], bool], Holding]] = {}
