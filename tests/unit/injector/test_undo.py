@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.injector.samples import container_named, injected, pod_of
 
@@ -62,6 +62,7 @@ def injection_of(pod: dict[str, Any], definition: Definition) -> Injection | Non
     return result
 
 
+@settings(max_examples=60)
 @given(PODS, st.booleans(), st.sampled_from(["9000", "http", "80"]))
 def test_injection_is_idempotent_and_undone(pod: dict[str, Any], native: bool, upstream: str) -> None:
     """For any pod: injected twice is injected once, uninjected is the original; a refusal changes nothing."""
