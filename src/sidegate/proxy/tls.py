@@ -55,13 +55,18 @@ class Speaker(Protocol):
         """See asyncio.Protocol."""
 
 
+def code_of(error: Exception) -> str:
+    """Return OpenSSL's name for why it refused; empty if it was not OpenSSL that did."""
+    # Only errors of OpenSSL's own queue have one.
+    return getattr(error, "reason", None) or "" if isinstance(error, ssl.SSLError) else ""
+
+
 def reason_of(error: Exception) -> str:
     """Return in words why OpenSSL refused."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return error.reason.lower().replace("_", " ")
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    code = code_of(error).lower().replace("_", " ")
+    return code or (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
 class TlsLink(PieceReader, asyncio.Transport):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sidegate.proxy.arrival import DIRECT, Arrival, Protocols
-from sidegate.proxy.tls import ContextSource, TlsLink
+from sidegate.proxy.tls import ContextSource, TlsLink, code_of
 from sidegate.telemetry.catalogue import TlsFailure
 from sidegate.telemetry.metrics import TLS_FAILURE_CELL
 
@@ -39,7 +39,7 @@ def failure_of(error: Exception | None) -> TlsFailure:
     """Tell why a handshake came to nothing; *error* is None, or not of TLS, if the client just left."""
     if not isinstance(error, ssl.SSLError):
         return TlsFailure.GONE
-    return _CAUSES.get(error.reason or "", TlsFailure.PROTOCOL)
+    return _CAUSES.get(code_of(error), TlsFailure.PROTOCOL)
 
 
 class ClientLink(TlsLink):

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from typing import Final, cast
 
-from sidegate.proxy.tls import ContextSource, TlsLink, reason_of
+from sidegate.proxy.tls import ContextSource, TlsLink, code_of, reason_of
 from sidegate.proxy.upstream import Holder, UpstreamAddress, UpstreamConnection, UpstreamPool
 from sidegate.telemetry.log import get_log
 from sidegate.telemetry.tasks import TaskSet
@@ -24,7 +24,7 @@ def hint_of(error: ssl.SSLError) -> str:
         if error.verify_code in _OUT_OF_TIME:
             return "renew the upstream's certificate, or check the clock of this machine"
         return "name who signed the upstream's certificate in `upstream.tls.ca`"
-    if "ALERT" in (error.reason or ""):
+    if "ALERT" in code_of(error):
         return "the upstream refuses; if it wants a certificate, set `upstream.tls.cert` and `key` to one it knows"
     return "look at what answers there with `openssl s_client -connect HOST:PORT`"
 
