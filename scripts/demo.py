@@ -144,6 +144,20 @@ STEPS = (
 )
 
 
+SHARED_STEPS = (
+    Step("who is signed in", "$SIDEGATE session list -c $CONFIG", "user:vera"),
+    Step("sign finn out, on every sidecar", "$SIDEGATE session revoke --account user:finn -c $CONFIG", "user:finn"),
+    Step(
+        "and he is: 401",
+        'curl -i -H "$FINN" $P1/main/files/designs/current/route.json',
+        '"reason":"session_revoked"',
+    ),
+    Step("which keys there are, and when they were used", "$SIDEGATE key list --org acme -c $CONFIG", "service:ci"),
+    Step("the records as they arrive in Redis", "$SIDEGATE audit tail $REDIS_URL", "session_revoked"),
+)
+"""What can be tried besides where sidecars share a Redis."""
+
+
 class Demo:
     """The files of the demo and its processes."""
 
@@ -188,12 +202,13 @@ class Demo:
         """Return the commented configuration with the demo's places in it."""
         text = (ROOT / "config" / "sidegate.yaml").read_text()
         source = f"redis://{self.redis}" if self.redis is not None else "dir:policy/"
+        sinks = f'\n  sinks: [{{redis: "{source}"}}]' if self.redis is not None else ""
         for pattern, line in (
             (r"^policy: .*$", f'policy: {{source: "{source}"}}'),
             (r"^listen: .*$", f"listen: {self.listen}"),
             (r"^admin: .*$", f"admin: {self.admin}"),
             (r"^  url: .*$", f"  url: http://{self.datastore}"),
-            (r"^  spool: .*$", "  spool: audit"),
+            (r"^  spool: .*$", "  spool: audit" + sinks),
         ):
             text, count = re.subn(pattern, line, text, count=1, flags=re.MULTILINE)
             if not count:
@@ -222,6 +237,8 @@ class Demo:
             "SIDEGATE": f"{sys.executable} -m sidegate",
             "CI": f"X-API-Key: {key}",
         }
+        if self.redis is not None:
+            variables["REDIS_URL"] = f"redis://{self.redis}"
         for org in ("acme", "globex"):
             members = yaml.safe_load((self.folder / "policy" / f"{org}.yaml").read_text()).get("members", {})
             for account in members:
@@ -351,7 +368,10 @@ class Demo:
         if self.redis is None:
             print(f"{edit} and ask again: it counts within a second.")
         else:
-            print(f"The policy is in Redis at {self.redis}. {edit}, publish it, and ask again: it counts at once.\n")
+            print(f"Policy, sessions, used-up keys and the audit stream are in Redis at {self.redis}.\n")
+            for step in SHARED_STEPS:
+                print(f"  # {step.title}\n  {step.command}\n")
+            print(f"{edit}, publish it, and ask again: it counts at once.\n")
             print("  $SIDEGATE policy publish $DEMO/policy -c $CONFIG\n")
         print("Decisions appear below. Ctrl-C ends both services.\n", flush=True)
 

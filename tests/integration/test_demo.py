@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scripts.demo import STEPS
+from scripts.demo import SHARED_STEPS, STEPS
 from tests.integration.waiting import DEADLINE_S, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,11 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def _free_places() -> dict[str, str]:
     # Held all at once, so that they differ.
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
     addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in held]
     for one in held:
         one.close()
-    return dict(zip(("LISTEN", "ADMIN", "DATASTORE"), addresses, strict=True))
+    return dict(zip(("LISTEN", "ADMIN", "DATASTORE", "REDIS_LISTEN"), addresses, strict=True))
 
 
 def _launch(folder: Path, output: Path, places: dict[str, str]) -> "subprocess.Popen[bytes]":
@@ -38,10 +38,10 @@ def _launch(folder: Path, output: Path, places: dict[str, str]) -> "subprocess.P
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Path]:
-    """Return the folder of a demo that is ready; afterwards Ctrl-C must end it with 0."""
+def demo(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Return the folder of a demo that is ready; afterwards Ctrl-C must end it with 0. Parameters are variables."""
     output = tmp_path / "output"
-    process = _launch(tmp_path / "demo", output, _free_places())
+    process = _launch(tmp_path / "demo", output, {**_free_places(), **getattr(request, "param", {})})
 
     def is_ready() -> bool:
         assert process.poll() is None, output.read_text()
@@ -70,6 +70,19 @@ def test_every_step(demo: Path) -> None:
     assert {step.title: shown[step.title] for step in STEPS if step.shows not in shown[step.title]} == {}
     assert (demo / "env").stat().st_mode & 0o077 == 0
     assert (demo / "issuer.pem").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("demo", [{"REDIS": "1"}], indirect=True)
+def test_every_step_with_redis(demo: Path) -> None:
+    """The same, and what sidecars share: sessions, keys, and the audit stream."""
+    steps = [step for step in STEPS if " why " not in step.command]
+    shown = {step.title: _shell(demo, step.command) for step in (*steps, *SHARED_STEPS)}
+    assert {title: text for title, text in shown.items() if _shows(title) not in text} == {}
+
+
+def _shows(title: str) -> str:
+    return next(step.shows for step in (*STEPS, *SHARED_STEPS) if step.title == title)
 
 
 def test_policy_can_be_edited(demo: Path) -> None:

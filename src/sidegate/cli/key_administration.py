@@ -1,6 +1,7 @@
 """What `sidegate key` does with keys that are in a policy already (spec 3.2)."""
 
 import os
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -8,6 +9,7 @@ from typing import Any, Final
 from sidegate.app.shared_state import open_registry
 from sidegate.cli.exit_codes import UsageError
 from sidegate.cli.local import LoadedPolicies, load_policies, policy_folder, read_settings
+from sidegate.config.places import RedisSource
 from sidegate.core.identity.api_key import RANDOM_BYTES, expiry_of, issued_at_of
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.principal import CredentialKind, VerifiedCredential
@@ -28,13 +30,14 @@ class KeyAdministration:
 
     Args:
         config: The configuration file; None for the usual one.
-        policy: Policy files; None for the configured ones.
+        policy: Policy files; None for the configured ones, or what is published.
 
     Raises:
         ConfigError: The configuration cannot be used.
     """
 
     def __init__(self, config: Path | None, policy: Path | None) -> None:
+        self._config = config
         self._settings = read_settings(config)
         self._policy = policy
 
@@ -46,7 +49,7 @@ class KeyAdministration:
             PolicyError: The policy cannot be used.
             DependencyError: It could not be revoked.
         """
-        entry = self._load().organization(org).keys.get(key_id)
+        entry = self._keys(org).get(key_id)
         if entry is None:
             raise UsageError(f"the policy of {org} has no key {key_id}; `sidegate key list --org {org}` shows them")
         kept = _AT_ONCE if is_exposed else DEFAULT_OVERLAP if overlap is None else overlap
@@ -75,22 +78,35 @@ class KeyAdministration:
         """Return every key of *org*, or of all organizations, as JSON has it.
 
         Raises:
-            UsageError: There is no policy for *org*.
+            UsageError: There is no policy for *org*, or none is named and the policy is in Redis.
             PolicyError: The policy cannot be used.
             DependencyError: What became of the keys cannot be told.
         """
-        loaded = self._load()
-        found = [loaded.organization(org)] if org is not None else list(loaded.snapshot.organizations.values())
+        found = self._all_keys() if org is None else {org: self._keys(org)}
         now = clock.now()
         listed: list[dict[str, Any]] = []
         with closing(open_registry(self._settings)) as registry:
-            for organization in sorted(found, key=lambda one: one.organization):
-                name = organization.organization
-                used = registry.key_uses(name) if organization.keys else {}
-                listed += [
-                    _describe(registry, name, entry, used.get(entry.id), now) for entry in organization.keys.values()
-                ]
+            for name, keys in sorted(found.items()):
+                used = registry.key_uses(name) if keys else {}
+                listed += [_describe(registry, name, entry, used.get(entry.id), now) for entry in keys.values()]
         return listed
+
+    @property
+    def _is_published(self) -> bool:
+        return self._policy is None and isinstance(self._settings.policy.source, RedisSource)
+
+    def _keys(self, org: str) -> Mapping[str, KeyEntry]:
+        if not self._is_published:
+            return self._load().organization(org).keys
+        # Only here: the client library is worth a tenth of a second.
+        from sidegate.cli.published import read_published  # noqa: PLC0415
+
+        return {key.id: key for key in read_published(None, self._config, org).document.keys}
+
+    def _all_keys(self) -> dict[str, Mapping[str, KeyEntry]]:
+        if self._is_published:
+            raise UsageError(f"the policy is in {self._settings.policy.source}; name an organization with --org")
+        return {name: one.keys for name, one in self._load().snapshot.organizations.items()}
 
     def _load(self) -> LoadedPolicies:
         return load_policies(self._policy if self._policy is not None else policy_folder(self._settings))

@@ -115,7 +115,7 @@ def revoke(registry: Registry, kind: RevokedKind, name: str, now: UnixMillis) ->
         DependencyError: It could not be recorded.
     """
     if not _CAN_BE[kind](name):
-        raise ValueError(f"`{name}` cannot be the id of a {kind}; {_WRITTEN_LIKE[kind]}")
+        raise ValueError(f"`{name}` cannot be the id of {_ONE[kind]}; {_WRITTEN_LIKE[kind]}")
     registry.revoke(Revoked(kind, name, now))
 
 
@@ -153,6 +153,13 @@ _CAN_BE: Final = {
     RevokedKind.KEY: _is_key,
     RevokedKind.LINK: is_safe_id,
     RevokedKind.ORGANIZATION: _is_org,
+}
+_ONE: Final = {
+    RevokedKind.SESSION: "a session",
+    RevokedKind.ACCOUNT: "an account",
+    RevokedKind.KEY: "a key",
+    RevokedKind.LINK: "a link",
+    RevokedKind.ORGANIZATION: "an organization",
 }
 _WRITTEN_LIKE: Final = {
     RevokedKind.SESSION: "take it as `session list` shows it",

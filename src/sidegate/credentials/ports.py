@@ -121,6 +121,13 @@ class Registry(Protocol):
             DependencyError: They cannot be read.
         """
 
+    def knows_session(self, session_id: str) -> bool:
+        """Whether a session is remembered: it was used, or made in the store.
+
+        Raises:
+            DependencyError: It cannot be told.
+        """
+
     def refusal_of(self, credential: VerifiedCredential, started: UnixMillis) -> Reason | None:
         """Return why *credential* is invalidated, None if it is not.
 

@@ -70,6 +70,12 @@ class RedisRegistry:
         except KeyError as error:
             raise DependencyError(Dependency.REDIS, f"reading whether {error} was revoked") from None
 
+    def knows_session(self, session_id: str) -> bool:
+        """Whether a session is remembered."""
+        fact = (RevokedKind.SESSION, session_id)
+        known = self._wait(self._store.read_facts((fact,), self._clock.now()))
+        return known[fact].session is not None
+
     def key_uses(self, org: str) -> Mapping[str, UnixMillis]:
         """Return when keys of *org* were last used, by key id."""
         return self._wait(self._store.key_uses(org))

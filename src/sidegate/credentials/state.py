@@ -68,6 +68,10 @@ class FollowedState:
             if account in {None, record.account} and org in {None, record.org}
         )
 
+    def knows_session(self, session_id: str) -> bool:
+        """Whether a session is remembered."""
+        return session_id in self._table.sessions
+
     def key_uses(self, org: str) -> Mapping[str, UnixMillis]:
         """Return when keys of *org* were last used, by key id."""
         prefix = key_name(org, "")

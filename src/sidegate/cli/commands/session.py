@@ -13,6 +13,7 @@ from sidegate.cli.exit_codes import ExitCode, UsageError
 from sidegate.cli.local import read_settings
 from sidegate.cli.output import Colour, Format, coloured, complain, say, show_json, show_table
 from sidegate.config.settings import Settings
+from sidegate.config.settings_model import shared_redis
 from sidegate.core.identity.session import SessionLimits, judge_session, limits_on, strictest
 from sidegate.core.model.principal import CredentialKind, VerifiedCredential
 from sidegate.core.model.units import UnixMillis, format_instant
@@ -79,7 +80,8 @@ def create_command(
     """
     settings = read_settings(config)
     if settings.sessions.opaque is None:
-        raise UsageError("opaque sessions are not accepted; add `opaque: {store: memory}` under `sessions`")
+        store = "memory" if shared_redis(settings) is None else "redis"
+        raise UsageError(f"opaque sessions are not accepted; add `opaque: {{store: {store}}}` under `sessions`")
     usual = limits_on(surface, _configured(settings))
     limits = SessionLimits(
         usual.idle if idle is None else min(usual.idle, read_value("--idle", idle, parse_duration)),
@@ -231,7 +233,10 @@ def revoke_command(
             revoke(registry, kind, name, clock.now())
         except ValueError as error:
             raise UsageError(str(error)) from None
+        is_known = kind is not RevokedKind.SESSION or registry.knows_session(name)
     complain(f"revoked {_REVOKED_TEXT[kind].format(name)}")
+    if not is_known:
+        complain("No session with this id was used here so far; should one be, it is refused.")
     return ExitCode.OK
 
 
