@@ -47,7 +47,7 @@ def test_cause(error: Exception | None, cause: TlsFailure) -> None:
     [
         pytest.param(_unverified(10, "certificate has expired"), "certificate has expired", id="verification"),
         pytest.param(_error("KEY_VALUES_MISMATCH"), "key values mismatch", id="openssl"),
-        pytest.param(ssl.SSLError("cut off"), "cut off", id="without-a-reason"),
+        pytest.param(ssl.SSLError(0, "cut off"), "cut off", id="without-a-reason"),
         pytest.param(PermissionError(13, "Permission denied"), "Permission denied", id="system"),
         pytest.param(ValueError("empty"), "empty", id="value"),
         pytest.param(ValueError(), "ValueError", id="silent"),
