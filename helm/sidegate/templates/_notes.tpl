@@ -35,6 +35,7 @@ The way around is closed in pods with these labels only; the list must not be em
      kubectl --namespace {{ .Release.Namespace }} get pods --selector {{ $selector }}
 {{- end }}
 {{- if and (eq .Values.spool.kind "emptyDir") (not (dig "audit" "sinks" list .Values.config)) }}
+
 WARNING: the records of a pod are lost with it; set spool.kind, or ship them with config.audit.sinks.
 {{- end }}
 {{- end -}}

@@ -174,6 +174,7 @@ def _round_trip(text: str) -> YAML:
     reader = YAML(typ="rt")
     reader.preserve_quotes = True
     reader.width = 1 << 16  # lines are not broken anew
+    reader.brace_single_entry_mapping_in_flow_sequence = True  # `[{a: 1}]`, not `[a: 1]`
     first = _BLOCK_LIST.search(text)
     is_indented = first is not None and len(first[2]) > len(first[1])
     reader.indent(mapping=2, sequence=4 if is_indented else 2, offset=2 if is_indented else 0)
