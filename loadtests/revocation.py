@@ -101,7 +101,8 @@ def percentile(times: Sequence[float], share: float) -> float:
 
 
 def measure(rounds: int) -> dict[str, object]:
-    """Run everything once."""
+    """Run everything once. The machine's load before it and after it is told: on a busy one the figures are its own."""
+    loads = [os.getloadavg()[0]]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         redis = RedisServer(root / "redis", free_ports(1)[0]).start()
@@ -134,10 +135,12 @@ def measure(rounds: int) -> dict[str, object]:
                 follower.kill()
             redis.kill()
             upstream.close()
+    loads.append(os.getloadavg()[0])
     heard = [max(0, at - acknowledged[name]) / 1e6 for name, at in told]
     assert len(heard) == rounds * FOLLOWERS, f"{len(heard)} of {rounds * FOLLOWERS} were told"
     return {
         "rounds": rounds,
+        "load": loads,
         "sidecars_ms": {"p50": percentile(enforced, 0.5), "p99": percentile(enforced, 0.99), "max": max(enforced)},
         "followers_ms": {"p50": percentile(heard, 0.5), "p99": percentile(heard, 0.99), "max": max(heard)},
     }
