@@ -26,10 +26,16 @@ class Prometheus:
         targets: Admin ports by job.
         rules: Text of a rules file.
         every: Between two scrapes, and two looks at the rules, as Prometheus writes durations.
+        names: In the place of an address, by port.
     """
 
     def __init__(
-        self, folder: Path, targets: Mapping[str, Sequence[int]], rules: str = "groups: []\n", every: str = "250ms"
+        self,
+        folder: Path,
+        targets: Mapping[str, Sequence[int]],
+        rules: str = "groups: []\n",
+        every: str = "250ms",
+        names: Mapping[int, str] = {},
     ) -> None:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,7 +47,7 @@ class Prometheus:
             "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
             "rule_files": ["rules.yaml"],
             "scrape_configs": [
-                {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{port}" for port in ports]}]}
+                {"job_name": job, "static_configs": [_target(port, names.get(port)) for port in ports]}
                 for job, ports in targets.items()
             ],
         }
@@ -72,7 +78,7 @@ class Prometheus:
         assert self._process is not None
         assert self._process.poll() is None, (self._folder / "log").read_text()
         try:
-            return len(self.query("up == 1")) == self._targets and self.looks() is not None
+            return len(self.query("up == 1")) >= self._targets and self.looks() is not None
         except (urllib.error.URLError, ConnectionError):
             return False
 
@@ -116,11 +122,21 @@ class Prometheus:
         found = self.ask("query_range", query=expr, start=str(start), end=str(end), step=str(step_s))["result"]
         return [(one["metric"], one["values"]) for one in found]
 
+    def stop(self) -> None:
+        """Let it write what it has to its folder, and end."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(DEADLINE_S)
+
     def close(self) -> None:
-        """End it."""
+        """End it, if it still runs."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+
+def _target(port: int, name: str | None) -> Json:
+    return {"targets": [f"127.0.0.1:{port}"], "labels": {} if name is None else {"instance": name}}
 
 
 def _seconds(instant: str) -> float:

@@ -105,7 +105,7 @@ def test_an_alert_says_what_to_do(name: str, alert: Rule) -> None:
     assert alert["labels"]["severity"] in {"critical", "warning", "info"}
     notes = alert["annotations"]
     assert notes.keys() == {"summary", "description", "runbook_url"}
-    assert notes["runbook_url"] == f"runbooks/{name}/"
+    assert notes["runbook_url"] == f"runbooks/{name}.html"
     assert len(notes["summary"]) <= 100
     assert notes["description"].endswith(".")
     for text in (notes["summary"], notes["description"]):
