@@ -16,7 +16,7 @@ JOBS ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help run test test-slow test-compiled wire fuzz check format lock bench micro oracle image-check chart docs site lock clean
+.PHONY: help run test test-slow test-compiled wire transparency fuzz check format lock bench bench-engines bench-scenarios micro oracle image-check chart docs alerts pictures site lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,9 +51,18 @@ test-compiled: $(VENV)/.dev ## all tests on the modules of the data path compile
 	$(BIN)/python scripts/compile_hook.py $(COMPILED)
 	PYTHONPATH=$(COMPILED) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
-bench: $(VENV)/.dev ## CPU per request of workload M beside nginx and Envoy; BENCH_ARGS for rounds, peers, json
+bench: $(VENV)/.dev ## CPU per request of workload M beside other proxies, latency, memory; BENCH_ARGS for rounds, peers, JSON, chart
 	@sh scripts/install-bench.sh $(BIN)/python
+	$(BIN)/python scripts/compile_hook.py $(COMPILED)
 	$(BIN)/python -m loadtests.bench $(BENCH_ARGS)
+
+bench-engines: $(VENV)/.dev ## decisions beside other engines, 1,000 to 1,000,000 bindings; BENCH_ARGS
+	@sh scripts/install-bench.sh $(BIN)/python
+	$(BIN)/python -m loadtests.engines $(BENCH_ARGS)
+
+bench-scenarios: $(VENV)/.dev ## what else spec 7 asks for: shadow, audit, bodies, idle connections, start, workers; BENCH_ARGS
+	@sh scripts/install-bench.sh $(BIN)/python
+	$(BIN)/python -m loadtests.scenarios $(BENCH_ARGS)
 
 micro: $(VENV)/.dev ## nanoseconds per decision, 1,000 to 1,000,000 bindings
 	$(BIN)/python -m loadtests.micro.decide
@@ -66,6 +75,12 @@ wire: $(VENV)/.dev ## attacks on the wire at length: generated requests, every c
 	$(BIN)/python -m tests.wire.generate --requests 100000
 	$(BIN)/python -m tests.wire.everywhere
 	$(BIN)/python -m tests.wire.real.run
+
+transparency: $(VENV)/.dev ## real clients with Sidegate and without: curl, git, boto3, litmus, Chromium and more
+	@bash scripts/need-debian.sh transparency
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/transparency.txt
+	$(BIN)/python -m pytest -q tests/transparency
+	$(BIN)/python -m tests.transparency.run
 
 MINUTES ?= 10
 fuzz: $(VENV)/.dev ## every reader of hostile bytes, MINUTES each
@@ -88,7 +103,20 @@ chart: $(VENV)/.dev ## schema, tables and defaults of the chart from the setting
 	$(BIN)/python -m scripts.helm_chart
 
 docs: $(VENV)/.dev ## write the reference pages from the code, and check all links
+	$(BIN)/python -m scripts.dashboards
+	$(BIN)/python -m scripts.runbooks
 	$(BIN)/python scripts/docs.py
+
+alerts: $(VENV)/.dev ## cause faults before a real Prometheus, and see which alerts fire
+	@bash scripts/need-debian.sh test
+	$(BIN)/python -m pytest -m slow tests/observability
+
+HISTORY := build/history
+pictures: $(VENV)/.dev ## draw the dashboards from nine minutes of load with faults
+	@bash scripts/need-debian.sh test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/pictures.txt
+	$(BIN)/python -m scripts.dashboards.history $(HISTORY)
+	$(BIN)/python -m scripts.dashboards.draw $(HISTORY) docs/dashboards
 
 site: $(VENV)/.dev ## the documentation as pages, in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file scripts/site/mkdocs.yml
