@@ -19,7 +19,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtests.peers import PEERS, Peer
+from loadtests.contenders import PEERS
+from loadtests.peers import Peer
 from loadtests.processes import BenchError, Child, accepts, free_port
 from loadtests.workload import ALLOWED_PATH, Workload
 

@@ -1,10 +1,12 @@
-"""One measurement: wrk against one proxy for some seconds, its answers checked, the proxy's CPU time counted."""
+"""One measurement: wrk against one proxy for some seconds, its answers checked, the proxy's CPU time counted; then, at
+half of what it took, how long answers take when requests come at a constant rate."""
 
 import itertools
 import json
 import subprocess
 from dataclasses import dataclass
 
+from loadtests.openloop import Latency, run_pinned
 from loadtests.peers import Peer
 from loadtests.processes import BenchError, ask
 from loadtests.upstream import BODY
@@ -12,6 +14,8 @@ from loadtests.workload import CONNECTIONS, Scenario, Workload
 
 # Requests that were sent and not yet answered when wrk stopped.
 _IN_FLIGHT = CONNECTIONS
+_MAX_RATE = 10_000.0
+"""Above it the client that keeps the rate, and the upstream beside it, would need all of their core."""
 _numbers = itertools.count(1, 100_000_000)
 
 
@@ -23,8 +27,6 @@ class Measurement:
         requests: Answered ones.
         cpu_us: CPU time of the proxy's process tree per request.
         per_second: Requests per second.
-        p50_us: Median time to the answer, at saturation.
-        p99_us: As above.
         rss_bytes: Resident memory of the process tree at the end.
         records: Decisions put on disk meanwhile; None where none are kept.
     """
@@ -32,10 +34,33 @@ class Measurement:
     requests: int
     cpu_us: float
     per_second: float
-    p50_us: int
-    p99_us: int
     rss_bytes: int
     records: int | None
+
+
+@dataclass(frozen=True)
+class Added:
+    """What a proxy adds to the latency of the upstream, at the same rate.
+
+    Attributes:
+        rate: Requests per second.
+        through: By way of the proxy.
+        direct: To the upstream itself, just before.
+    """
+
+    rate: float
+    through: Latency
+    direct: Latency
+
+    @property
+    def p50_us(self) -> float:
+        """Between the medians."""
+        return self.through.p50_us - self.direct.p50_us
+
+    @property
+    def p99_us(self) -> float:
+        """Between the 99th percentiles."""
+        return self.through.p99_us - self.direct.p99_us
 
 
 def check_answer(peer: Peer, workload: Workload, scenario: Scenario) -> int:
@@ -89,11 +114,21 @@ def measure(peer: Peer, workload: Workload, scenario: Scenario, *, seconds: int,
         requests=requests,
         cpu_us=(after.cpu_s - before.cpu_s) * 1e6 / requests,
         per_second=requests * 1e6 / result["duration_us"],
-        p50_us=result["p50_us"],
-        p99_us=result["p99_us"],
         rss_bytes=after.rss_bytes,
         records=records,
     )
+
+
+def measure_added(peer: Peer, workload: Workload, scenario: Scenario, *, rate: float, seconds: int, core: int) -> Added:
+    """Load *peer* and its upstream at the same constant rate, one after the other.
+
+    Raises:
+        BenchError: An answer was wrong or did not come.
+    """
+    rate = min(rate, _MAX_RATE)
+    request = peer.write("request.bin", workload.request(scenario, "127.0.0.1").decode("ascii"))
+    direct = run_pinned(peer.upstream, request, rate=rate, seconds=seconds, core=core)
+    return Added(rate, run_pinned(peer.port, request, rate=rate, seconds=seconds, core=core), direct)
 
 
 def _hold_answers(peer: Peer, scenario: Scenario, result: dict[str, int], size: int) -> None:

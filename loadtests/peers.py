@@ -1,4 +1,4 @@
-"""What is measured side by side. Adding one is a class with `missing`, `start` and an entry in PEERS."""
+"""What is measured side by side: Sidegate, and proxies that forward only or decide in process."""
 
 import json
 import shutil
@@ -6,11 +6,14 @@ import sys
 from abc import ABC, abstractmethod
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from loadtests.processes import Child, accepts, ask, free_port
 from loadtests.workload import ISSUER, PARTY, Workload, grants
 
 _SBIN = "/usr/sbin"
+COMPILED = Path(__file__).resolve().parent.parent / "build" / "compiled"
+"""Where `make test-compiled` and `make bench` put the compiled copy."""
 
 
 class Peer(ABC):
@@ -22,6 +25,7 @@ class Peer(ABC):
         decides: It checks credentials and rules, so scenarios of refused requests make sense.
         port: Where it listens, once started.
         child: The running program.
+        besides: What it needs beside it, on the core of the load generator; not counted as its own.
     """
 
     name: str
@@ -29,10 +33,12 @@ class Peer(ABC):
     decides = False
     child: Child
 
-    def __init__(self, workload: Workload, upstream: int, core: int) -> None:
+    def __init__(self, workload: Workload, upstream: int, core: int, other: int | None = None) -> None:
         self.workload = workload
         self.upstream = upstream
         self.core = core
+        self.other = core if other is None else other
+        self.besides: list[Child] = []
         self.port = free_port()
         self.folder = workload.folder / self.name
         self.folder.mkdir()
@@ -46,10 +52,23 @@ class Peer(ABC):
     def command(self) -> list[str]:
         """Write the configuration and return the command."""
 
+    def environment(self) -> dict[str, str]:
+        """Return variables that it needs."""
+        return {}
+
     def start(self) -> None:
-        """Start it and wait until it answers."""
-        self.child = Child(self.name, self.command(), self.core, self.folder / "output.log")
-        self.child.wait_until(lambda: accepts(self.port))
+        """Start it and wait until it answers as it should."""
+        self.child = Child(self.name, self.command(), self.core, self.folder / "output.log", self.environment())
+        self.child.wait_until(self.is_ready)
+
+    def is_ready(self) -> bool:
+        """Whether it takes requests."""
+        return accepts(self.port)
+
+    def stop(self) -> None:
+        """End it and what runs beside it."""
+        for child in (*([self.child] if hasattr(self, "child") else []), *self.besides):
+            child.stop()
 
     def records(self) -> int | None:
         """Return how many decisions it has put on disk so far; None if it keeps no such record."""
@@ -74,9 +93,10 @@ class Sidegate(Peer):
     def missing(cls) -> str | None:
         return None if find_spec("sidegate") else "sidegate itself (pip install -e .)"
 
-    def command(self) -> list[str]:
+    def settings(self) -> dict[str, Any]:
+        """Return what is configured."""
         self.admin = free_port()
-        settings = {
+        return {
             "listen": f"127.0.0.1:{self.port}",
             "admin": f"127.0.0.1:{self.admin}",
             "upstream": {"url": f"http://127.0.0.1:{self.upstream}"},
@@ -92,14 +112,15 @@ class Sidegate(Peer):
             },
             "audit": {"spool": "audit", "durability": self.durability, "max_bytes": 1 << 34},
         }
+
+    def command(self) -> list[str]:
         # JSON is YAML.
-        config = self.write("sidegate.yaml", json.dumps(settings, indent=2))
+        config = self.write("sidegate.yaml", json.dumps(self.settings(), indent=2))
         return [sys.executable, "-m", "sidegate", "run", "--config", str(config)]
 
-    def start(self) -> None:
-        super().start()
+    def is_ready(self) -> bool:
         ready = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-        self.child.wait_until(lambda: accepts(self.admin) and b" 200 " in ask(self.admin, ready).split(b"\r\n")[0])
+        return accepts(self.admin) and b" 200 " in ask(self.admin, ready).split(b"\r\n")[0]
 
     def records(self) -> int | None:
         if self.durability == "memory":
@@ -115,6 +136,36 @@ class SidegateMemory(Sidegate):
     name = "sidegate-memory"
     about = "the same with audit `memory`"
     durability = "memory"
+
+
+class SidegateCompiled(Sidegate):
+    """Sidegate with its data path compiled, as `SIDEGATE_COMPILE=1` installs it."""
+
+    name = "sidegate-compiled"
+    about = "the same, installed with SIDEGATE_COMPILE=1"
+
+    @classmethod
+    def missing(cls) -> str | None:
+        if any(COMPILED.rglob("*.so")):
+            return None
+        return f"a compiled copy (python scripts/compile_hook.py {COMPILED.relative_to(Path.cwd())})"
+
+    def environment(self) -> dict[str, str]:
+        return {"PYTHONPATH": str(COMPILED)}
+
+
+class Naive(Peer):
+    """What one writes with aiohttp in an afternoon."""
+
+    name = "aiohttp"
+    about = "aiohttp server and client, forwards only"
+
+    @classmethod
+    def missing(cls) -> str | None:
+        return None
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "loadtests.naive", "--port", str(self.port), "--upstream", str(self.upstream)]
 
 
 class Floor(Peer):
@@ -239,6 +290,9 @@ backend up
         return [_program("haproxy") or "haproxy", "-f", str(config), "-db"]
 
 
+ENVOY_TYPES = "type.googleapis.com/envoy.extensions"
+
+
 class Envoy(Peer):
     """Plain Envoy."""
 
@@ -253,9 +307,15 @@ class Envoy(Peer):
         """Return the HTTP filters in front of the router."""
         return []
 
+    def clusters(self) -> list[dict[str, object]]:
+        """Return whom it talks to."""
+        return [cluster_of("up", self.upstream)]
+
     def command(self) -> list[str]:
-        types = "type.googleapis.com/envoy.extensions"
-        router = {"name": "router", "typed_config": {"@type": f"{types}.filters.http.router.v3.Router"}}
+        types = ENVOY_TYPES
+        # Its own headers would make answers of several sizes, which are then not told from wrong ones.
+        plain = {"@type": f"{types}.filters.http.router.v3.Router", "suppress_envoy_headers": True}
+        router = {"name": "router", "typed_config": plain}
         route = {"match": {"prefix": "/"}, "route": {"cluster": "up"}}
         manager = {
             "@type": f"{types}.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -272,18 +332,7 @@ class Envoy(Peer):
                         "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
                     }
                 ],
-                "clusters": [
-                    {
-                        "name": "up",
-                        "type": "STATIC",
-                        "load_assignment": {
-                            "cluster_name": "up",
-                            "endpoints": [
-                                {"lb_endpoints": [{"endpoint": {"address": _address(self.upstream)}}]},
-                            ],
-                        },
-                    }
-                ],
+                "clusters": self.clusters(),
             }
         }
         config = self.write("envoy.json", json.dumps(bootstrap, indent=1))
@@ -291,9 +340,11 @@ class Envoy(Peer):
         return [str(_envoy()), "-c", str(config), *options]
 
 
-PEERS: dict[str, type[Peer]] = {
-    peer.name: peer for peer in (Sidegate, SidegateMemory, Nginx, Envoy, HaProxy, NginxAuthRequest, Floor)
-}
+def cluster_of(name: str, port: int) -> dict[str, object]:
+    """Return an Envoy cluster of one endpoint on this machine."""
+    endpoint = {"endpoint": {"address": _address(port)}}
+    assignment = {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]}
+    return {"name": name, "type": "STATIC", "load_assignment": assignment}
 
 
 def _address(port: int) -> dict[str, object]:

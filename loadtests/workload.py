@@ -144,11 +144,9 @@ function request()
 end
 function done(summary, latency, requests)
   io.write(string.format(
-    '\\n{{"requests": %d, "bytes": %d, "duration_us": %d, "failed_status": %d, "failed_socket": %d, '
-    .. '"p50_us": %d, "p99_us": %d}}\\n',
+    '\\n{{"requests": %d, "bytes": %d, "duration_us": %d, "failed_status": %d, "failed_socket": %d}}\\n',
     summary.requests, summary.bytes, summary.duration, summary.errors.status,
-    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout,
-    latency:percentile(50), latency:percentile(99)))
+    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
 end
 """
         )

