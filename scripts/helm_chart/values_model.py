@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 # Names of objects (RFC 1123), keys of ConfigMaps and Secrets, organizations (spec 1.2), one part of a file's name.
 Name = Annotated[str, Field(pattern="^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+WebAddressOrNone = Annotated[str, Field(pattern=r"^(https?://[!-~]+)?$", max_length=1000)]
 NameOrNone = Annotated[str, Field(pattern="^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$", max_length=253)]
 DataKey = Annotated[str, Field(pattern="^[-._a-zA-Z0-9]+$", max_length=253)]
 Port = Annotated[int, Field(ge=1024, le=65_535)]
@@ -178,6 +179,7 @@ class ServiceMonitor(Monitor):
 
 class Alerts(_Values):
     enabled: bool
+    docsUrl: WebAddressOrNone
     labels: Labels
 
 
