@@ -2,7 +2,9 @@
 whom it is broken, and for nobody before."""
 
 import contextlib
+import json
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 from scripts.issuer import Issuer
+from tests.integration.authority import DAY, Authority, Pair
 from tests.integration.redis.servers import RedisServer, free_ports
 from tests.integration.sidecar import ACME, ROUTE_FILE, Sidecar
 from tests.integration.upstream import LoggingUpstream
@@ -44,9 +47,22 @@ class Rig:
     upstream: LoggingUpstream
     running: contextlib.ExitStack
 
-    def sidecar(self, name: str, settings: dict[str, Any] | None = None, upstream: str | None = None) -> Sidecar:
+    def sidecar(
+        self,
+        name: str,
+        settings: dict[str, Any] | None = None,
+        *,
+        upstream: str | None = None,
+        policies: dict[str, str] | None = None,
+    ) -> Sidecar:
         """Start a sidecar."""
-        made = Sidecar(self.folder / name, upstream or self.upstream.url, self.issuer, settings=settings or {})
+        made = Sidecar(
+            self.folder / name,
+            upstream or self.upstream.url,
+            self.issuer,
+            settings=settings or {},
+            policies=policies or {"acme": ACME},
+        )
         self.running.callback(made.close)
         return made.start()
 
@@ -59,6 +75,13 @@ class Rig:
         return server.start()
 
 
+def ask(sidecar: Sidecar, count: int = 5, who: str | None = "ana") -> None:
+    """Send some requests."""
+    headers = () if who is None else (f"Cookie: __session={sidecar.session(who)}",)
+    for _ in range(count):
+        sidecar.ask("GET", ROUTE_FILE, headers=headers)
+
+
 @dataclass
 class Fault:
     """Sidecars of one job, and what is done to them.
@@ -67,12 +90,14 @@ class Fault:
         sidecars: All of the job.
         cause: Break it.
         meanwhile: Done again and again while the alert is waited for.
+        asked: What it is asked before, so that there is something to count; by default a few requests.
         also: Alerts that belong to it and may fire too.
     """
 
     sidecars: list[Sidecar]
     cause: Callable[[], object]
     meanwhile: Callable[[], object] = lambda: None
+    asked: Callable[[Sidecar], object] = ask
     also: set[str] = field(default_factory=set)
 
 
@@ -151,6 +176,57 @@ def upstream_gone(rig: Rig) -> Fault:
     return Fault([sidecar], service.close, lambda: ask(sidecar))
 
 
+def shadow(rig: Rig) -> Fault:
+    """Ask for what a candidate would take away."""
+    candidate = f"{ACME}candidate:\n  remove: [vera-p1]\n"
+    sidecar = rig.sidecar("shadow", policies={"acme": candidate})
+    return Fault([sidecar], lambda: ask(sidecar, who="vera"))
+
+
+def key_expiring(rig: Rig) -> Fault:
+    """Use a key that has twenty days left."""
+    key, policy = _policy_with_key(rig, "--expires", "20d")
+    sidecar = rig.sidecar("key_expiring", policies={"acme": policy})
+    return Fault([sidecar], lambda: sidecar.ask("GET", ROUTE_FILE, who=key))
+
+
+def anomaly(rig: Rig) -> Fault:
+    """Try with a key, again and again, what it may not do."""
+    key, policy = _policy_with_key(rig, "--authorities", "read")
+    sidecar = rig.sidecar("anomaly", {"anomalies": {"denials": 3}}, policies={"acme": policy})
+
+    def try_doors() -> None:
+        for _ in range(10):
+            assert sidecar.ask("PUT", ROUTE_FILE, who=key).status == 403
+
+    return Fault([sidecar], try_doors, also={"SidegateDenySpike"})
+
+
+def full(rig: Rig) -> Fault:
+    """Hold nearly all connections that there may be."""
+    sidecar = rig.sidecar("full", {"limits": {"connections": 20}})
+
+    def hold() -> None:
+        for _ in range(19):
+            rig.running.enter_context(socket.create_connection(("127.0.0.1", sidecar.port)))
+
+    return Fault([sidecar], hold)
+
+
+def certificate_expiring(rig: Rig) -> Fault:
+    """Renew the certificate of the data port with one that lasts three days."""
+    authority, pair, sidecar = _with_tls(rig, "certificate_expiring")
+    brief = authority.issue("brief", ends=3 * DAY)
+    return Fault([sidecar], lambda: pair.replace(brief), asked=lambda _: None)
+
+
+def certificate_unusable(rig: Rig) -> Fault:
+    """Renew the certificate, and forget its key."""
+    authority, pair, sidecar = _with_tls(rig, "certificate_unusable")
+    other = authority.issue("other")
+    return Fault([sidecar], lambda: pair.cert.write_bytes(other.cert.read_bytes()), asked=lambda _: None)
+
+
 FAULTS: Final[dict[str, Callable[[Rig], Fault]]] = {
     "SidegateDown": down,
     "SidegateRedisDown": redis_down,
@@ -161,14 +237,28 @@ FAULTS: Final[dict[str, Callable[[Rig], Fault]]] = {
     "SidegatePolicyLoadFailing": load_failing,
     "SidegateFleetDisagrees": fleet,
     "SidegateUpstreamFailing": upstream_gone,
+    "SidegateShadowWouldDeny": shadow,
+    "SidegateKeyExpiring": key_expiring,
+    "SidegateAnomaly": anomaly,
+    "SidegateConnectionsFull": full,
+    "SidegateCertificateExpiring": certificate_expiring,
+    "SidegateCertificateUnusable": certificate_unusable,
 }
 
 
-def ask(sidecar: Sidecar, count: int = 5, who: str | None = "ana") -> None:
-    """Send some requests."""
-    headers = () if who is None else (f"Cookie: __session={sidecar.session(who)}",)
-    for _ in range(count):
-        sidecar.ask("GET", ROUTE_FILE, headers=headers)
+def _policy_with_key(rig: Rig, *options: str) -> tuple[str, str]:
+    """Return a new key, and a policy that knows it."""
+    folder = rig.folder / f"mint{len(options)}{options[0]}"
+    minting = Sidecar(folder, rig.upstream.url, rig.issuer)
+    key, entry = minting.mint_key("--account", "service:ci", "--org", "acme", *options)
+    return key, f"{ACME}keys:\n  - {json.dumps(entry)}\n"
+
+
+def _with_tls(rig: Rig, name: str) -> tuple[Authority, Pair, Sidecar]:
+    authority = Authority(rig.folder / f"{name}-authority")
+    pair = authority.issue("gate")
+    listen = {"address": "127.0.0.1:0", "tls": {"cert": str(pair.cert), "key": str(pair.key)}}
+    return authority, pair, rig.sidecar(name, {"listen": listen})
 
 
 def _signed(rig: Rig, **more: Any) -> dict[str, Any]:
@@ -197,7 +287,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         faults = {alert: make(rig) for alert, make in FAULTS.items()}
         for fault in faults.values():
             for sidecar in fault.sidecars:
-                ask(sidecar)
+                fault.asked(sidecar)
         targets = {alert: [sidecar.admin for sidecar in fault.sidecars] for alert, fault in faults.items()}
         prometheus = Prometheus(folder / "prometheus", targets, shortened(FACTOR))
         running.callback(prometheus.close)
