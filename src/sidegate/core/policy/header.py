@@ -321,17 +321,26 @@ def _large_group(roles: Mapping[str, CompiledRole], bindings: Iterable[BindingEn
         for binding in bindings
         if not is_timed(binding) and binding.on.section is None and is_in_force(binding, UnixMillis(0))
     ]
-    of_users = [(binding.on, compile_binding(roles, binding, is_service=False)) for binding in lasting]
-    of_services = [(binding.on, compile_binding(roles, binding, is_service=True)) for binding in lasting]
-    users = ScopeTable(of_users)
-    return LargeGroup(
-        users,
-        users if of_users == of_services else ScopeTable(of_services),
-        tuple(
-            dict.fromkeys(entry.requirement for _, entry in (*of_users, *of_services) if entry.requirement is not None)
-        ),
-        timed,
+    requirements: dict[Requirement, None] = {}
+    is_shared = True
+
+    def of_users() -> Iterator[tuple[Scope, Entry]]:
+        nonlocal is_shared
+        for binding in lasting:
+            of_user = compile_binding(roles, binding, is_service=False)
+            of_service = compile_binding(roles, binding, is_service=True)
+            is_shared = is_shared and of_user == of_service
+            requirements.update((one.requirement, None) for one in (of_user, of_service) if one.requirement is not None)
+            yield binding.on, of_user
+
+    # One by one: a hundred thousand entries in a list of their own would be freed at once, and hold up other threads.
+    users = ScopeTable(of_users())
+    services = (
+        users
+        if is_shared
+        else ScopeTable((binding.on, compile_binding(roles, binding, is_service=True)) for binding in lasting)
     )
+    return LargeGroup(users, services, tuple(requirements), timed)
 
 
 def group_by_who(entries: Iterable[E], prefix: str) -> dict[str, tuple[E, ...]]:
