@@ -385,6 +385,8 @@ async def test_large_answer_within_windows(rig: Rig, read: Fields) -> None:
         assert len(client.answer().body) > before
     assert client.answer().body == body
     assert client.answer().reset is None
+    await client.say(frame(GOAWAY, 0, 0, bytes(8)))
+    assert client.transport.closed, "a stream was kept beyond its end"
 
 
 async def test_windows_shrink_and_grow(rig: Rig, read: Fields) -> None:

@@ -376,7 +376,15 @@ class Http2Connection(PieceReader):
 
     def _part(self) -> None:
         """End in order, if nothing is being served."""
-        if not self._streams and self._lingering < 0 and not self._is_reading:
+        if self._streams or self._lingering >= 0 or self._is_reading:
+            return
+        if self._gate.leaving or self._is_complete:
+            # Nothing more comes that would have to be thrown away, and the client waits for the end.
+            self._lingering = 0
+            self._outlet.write(goaway(self._last, Code.NO_ERROR))
+            self.transport.close()
+            self._begin_draining()
+        else:
             self._give_up(goaway(self._last, Code.NO_ERROR))
 
     def _fail(self, code: Code, detail: str) -> None:

@@ -60,11 +60,10 @@ class Outlet:
 
     def go_on(self) -> None:
         """Send on, one frame of each stream in turn: the client takes more."""
-        blocked = self._blocked
-        waiting = list(blocked.values())
+        turns = waiting = list(self._blocked.values())
         while waiting and not self.is_full:
             waiting = [stream for stream in waiting if not stream.is_over and self._send_some(stream, DATA_BYTES)]
-        for stream in list(blocked.values()):
+        for stream in turns:
             self._conclude(stream)
         self.flush_soon()
 
