@@ -78,7 +78,8 @@ wire: $(VENV)/.dev ## attacks on the wire at length: generated requests, every c
 
 transparency: $(VENV)/.dev ## real clients with Sidegate and without: curl, git, boto3, litmus, Chromium and more
 	@bash scripts/need-debian.sh transparency
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/transparency.txt
+	$(BIN)/python -m venv build/boto3
+	build/boto3/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/boto3.txt
 	$(BIN)/python -m pytest -q tests/transparency
 	$(BIN)/python -m tests.transparency.run
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes the hashed requirements: requirements/run.txt for running, requirements/compile.txt for compiling the data path,
-# requirements/dev.txt for everything else on top, requirements/transparency.txt for the clients of `make transparency`.
+# requirements/dev.txt for everything else on top, requirements/boto3.txt for an environment of its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tool=$(mktemp -d)
@@ -14,7 +14,6 @@ common=(--quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-
   --output-file requirements/dev.txt pyproject.toml
 "$tool/bin/pip-compile" "${common[@]}" --constraint requirements/run.txt --constraint requirements/dev.txt \
   --output-file requirements/compile.txt requirements/compile.in
-"$tool/bin/pip-compile" "${common[@]}" --constraint requirements/run.txt --constraint requirements/dev.txt \
-  --output-file requirements/transparency.txt requirements/transparency.in
+"$tool/bin/pip-compile" "${common[@]}" --output-file requirements/boto3.txt requirements/boto3.in
 "$tool/bin/pip-compile" "${common[@]}" --extra pictures --constraint requirements/run.txt --constraint requirements/dev.txt \
   --output-file requirements/pictures.txt pyproject.toml

@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of a purpose, if their commands are not there yet.
-# usage: need-debian.sh venv|test|slow
+# usage: need-debian.sh venv|test|slow|transparency
 set -euo pipefail
 
 declare -A packages=() # command -> package
 case ${1:-} in
   venv) packages=([_venv]=python3-venv) ;;
-  test) packages=([git]=git [redis-server]=redis-server [promtool]=prometheus) ;;
-  slow) packages=([git]=git [redis-server]=redis-server [promtool]=prometheus [slowhttptest]=slowhttptest) ;;
+  test) packages=([curl]=curl [git]=git [redis-server]=redis-server [promtool]=prometheus) ;;
+  slow) packages=([curl]=curl [git]=git [redis-server]=redis-server [promtool]=prometheus [slowhttptest]=slowhttptest) ;;
+  transparency)
+    packages=([apache2]=apache2 [chromium]=chromium [curl]=curl [git]=git [litmus]=litmus [nginx]=nginx-light [node]=nodejs)
+    ;;
   *)
-    echo "usage: need-debian.sh venv|test|slow" >&2
+    echo "usage: need-debian.sh venv|test|slow|transparency" >&2
     exit 2
     ;;
 esac
