@@ -1,4 +1,4 @@
-"""Real clients notice nothing: curl, requests, httpx, aiohttp, websockets; `make transparency` runs heavier ones too."""
+"""Real clients notice nothing: curl, requests, httpx, aiohttp and websockets (`make transparency`: more)."""
 
 from collections.abc import Iterator
 from pathlib import Path
