@@ -35,6 +35,7 @@ def nominated() -> Iterator[Attack]:
         b"Host", b"Cookie", b"Authorization", b"Content-Length", b"Transfer-Encoding", b"X-Forwarded-For",
         b"X-Forwarded-Host", b"X-Real-IP", b"Forwarded", b"X-Sidegate-Account", b"X-Sidegate-Decision",
         b"X_Sidegate_Account", b"x-sidegate-target", b"X-API-Key", b"x_api_key", b"traceparent", b"Content_Length",
+        b"X-Request-Id",
     ):  # fmt: skip
         for form in (b"Connection: " + token, b"Connection: close, " + token, b"CONNECTION:keep-alive ,\t" + token):
             name = f"nominates-{token.decode()}-{len(form) - len(token)}"
