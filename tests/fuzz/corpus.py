@@ -8,7 +8,7 @@ CORPUS: Final = ROOT / "tests" / "corpus"
 TARGET_NAMES: Final = (
     "path", "path-refused", "headers", "cookie", "bearer", "token", "claims", "jwks", "key", "policy", "routes",
     "record", "chain", "frames", "chunks", "response", "body", "query",
-    "proxy-header",
+    "proxy-header", "http2-connection", "http2-section", "http2-compression",
 )  # fmt: skip
 # Of targets that read the same bytes, or files that are there anyway.
 _SHARED: Final = {"path-refused": ("path",), "chain": ("record",)}

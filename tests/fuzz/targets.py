@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from scripts.issuer import Issuer
+from tests.fuzz import targets_http2
 from tests.wire.strict import IncompleteError, UnreadableError, read_chunks, read_head
 from tests.wire.strict import canonical_path as canonical_path_slowly
 
@@ -320,5 +321,8 @@ TARGETS: Final = {
         Target("body", WireError, _body),
         Target("query", WireError, _query),
         Target("proxy-header", WireError, _proxy_header),
+        Target("http2-connection", None, targets_http2.connection),
+        Target("http2-section", WireError, targets_http2.section),
+        Target("http2-compression", None, targets_http2.compression),
     )
 }
