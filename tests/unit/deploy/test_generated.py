@@ -199,17 +199,17 @@ PAGES = [
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_pages_name_values_that_there_are(page: Path) -> None:
-    """Each `--set`, and each value in a page's prose, is one that the chart takes."""
+    """Each `--set` is a value that the chart takes, each name in a page's prose such a value or a setting."""
     known = keys_of(SCHEMA, SCHEMA)
     free = {("policy", "files"), ("networkPolicy", "upstream", "podLabels"), ("resources",)}
     text = page.read_text("utf-8")
-    named = re.findall(r"--set(?:-file)? '?([A-Za-z.]+)=", text)
-    named += [
-        name
-        for name in re.findall(r"`([a-z][A-Za-z]+(?:\.[A-Za-z_]+)+)[`:=]", text)
-        if not name.endswith((".yaml", ".json"))
-    ]
-    paths = [tuple(name.removeprefix("sidegate.").split(".")) for name in named]
     sections = {path[0] for path in known}
-    unknown = [path for path in paths if path[0] in sections and path not in known and path[:-1] not in free]
-    assert unknown == []
+    settings = {path[1:] for path in known if path[0] == "config"} | set(MANAGED)
+
+    def unknown(names: list[str], also: set[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        paths = [tuple(name.removeprefix("sidegate.").split(".")) for name in names]
+        return [path for path in paths if path[0] in sections and path not in known | also and path[:-1] not in free]
+
+    assert unknown(re.findall(r"--set(?:-file)? '?([A-Za-z.]+)=", text), set()) == []
+    prose = re.findall(r"`([a-z][A-Za-z]+(?:\.[A-Za-z_]+)+)[`:=]", text)
+    assert unknown([name for name in prose if not name.endswith((".yaml", ".json"))], settings) == []

@@ -109,7 +109,14 @@ def ignored(path: str) -> bool:
 def test_the_context_has_what_is_copied() -> None:
     """Each file that is copied is there and not ignored."""
     sources = copied()
-    assert {"requirements/run.txt", "requirements/compile.txt", "scripts/image-install.sh", "pyproject.toml", "README.md", "src"} <= set(sources)
+    assert {
+        "requirements/run.txt",
+        "requirements/compile.txt",
+        "scripts/image-install.sh",
+        "pyproject.toml",
+        "README.md",
+        "src",
+    } <= set(sources)
     for source in sources:
         assert (PROJECT / source).exists(), f"{source} is copied and not there"
         assert not ignored(source), f"{source} is copied and ignored"
@@ -133,7 +140,9 @@ def test_wheels_are_checked_by_hash() -> None:
     """Dependencies come from the lock, each with its hash; what is installed comes from these wheels alone."""
     script = (PROJECT / "scripts/image-install.sh").read_text("utf-8")
     wheels = re.findall(r'pip" wheel ([^\n]*)', script)
-    assert ["--require-hashes" in arguments or "--no-build-isolation" in arguments for arguments in wheels] == [True] * 3
+    assert ["--require-hashes" in arguments or "--no-build-isolation" in arguments for arguments in wheels] == [
+        True
+    ] * 3
     installs = re.findall(r'pip" (?:--python [^ ]+ )?install((?:[^\n\\]|\\\n)*)', script)
     assert ["--no-index" in arguments for arguments in installs] == [True] * 3
 
