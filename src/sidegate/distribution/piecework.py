@@ -5,7 +5,7 @@ import gc
 import sys
 from collections import deque
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, cast
 
 from sidegate.telemetry.clock import monotonic_ns
 from sidegate.telemetry.tasks import TaskSet
@@ -71,6 +71,14 @@ def dismantle(things: list[object]) -> Iterator[None]:
     while things:
         one = things.pop()
         if sys.getrefcount(one) == _OURS_ALONE:
-            things += gc.get_referents(one)
+            if type(one) is dict and one:
+                # A key or a value at a time: it may have a hundred thousand.
+                key, held = one.popitem()
+                things += (one, key, held)
+                del key, held
+            elif type(one) in {tuple, list}:
+                things += cast("list[object]", one)  # ten times as fast as asking for its references
+            else:
+                things += gc.get_referents(one)
         del one
         yield

@@ -11,9 +11,8 @@ from sidegate.core.model.errors import IntegrityError, PolicyError, Problem
 from sidegate.core.policy.document import MemberEntry, PolicyDocument
 from sidegate.core.policy.findings import Severity
 from sidegate.core.policy.validate import find_problems
-from sidegate.distribution.redis_keys import keys_of
-from sidegate.distribution.redis_loading import read_answer
 from sidegate.distribution.redis_plan import Plan
+from sidegate.distribution.redis_reading import ask
 from sidegate.distribution.redis_records import (
     HEADER_ID,
     RecordKind,
@@ -24,7 +23,6 @@ from sidegate.distribution.redis_records import (
     unseal,
     write_subject,
 )
-from sidegate.distribution.redis_scripts import READ
 from sidegate.redis_link.link import Link
 
 Edit = Callable[[Mapping[str, StoredSubject]], Mapping[str, StoredSubject]]
@@ -60,10 +58,7 @@ class Amender:
             DependencyError: Redis is away, or holds something else under the names.
         """
         known = self._revision if self._org == org else 0
-        reply = await self._link.run_script(
-            READ, keys_of(org).all(), (0, known, len(accounts), *accounts), doing=f"reading `{org}`"
-        )
-        raw = read_answer(org, reply, accounts, ())
+        raw = await ask(self._link, org, accounts, header=known)
         if raw is None:
             raise PolicyError((Problem(None, org, "is not published", "publish it whole first"),))
         if raw.header is not None:

@@ -68,6 +68,33 @@ class Opened:
     refused: Mapping[str, str]
 
 
+@value
+class LargeHeader:
+    """A header that is too long for one answer.
+
+    Attributes:
+        beginning: Its first bytes, the first line and more.
+        length: Of all of it.
+    """
+
+    beginning: bytes
+    length: int
+
+
+def large_header(reply: Reply) -> LargeHeader | None:
+    """Return what the script READ says of a header that it did not answer; None when there is nothing to fetch."""
+    if not isinstance(reply, list) or not isinstance(reply[1], list):
+        return None
+    beginning, length = cast("tuple[bytes, int]", reply[1])
+    return LargeHeader(beginning, length)
+
+
+def with_header(reply: Reply, header: bytes) -> Reply:
+    """Return *reply* of the script READ with the header that was fetched by itself."""
+    revision, _, *rest = cast("list[Reply]", reply)
+    return [revision, header, *rest]
+
+
 def read_answer(org: str, reply: Reply, accounts: Iterable[str], key_ids: Iterable[str]) -> Raw | None:
     """Read what the script READ answered; None when the organization is not there.
 

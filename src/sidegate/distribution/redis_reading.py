@@ -2,35 +2,81 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sidegate.distribution.politeness import loading
 from sidegate.distribution.redis_keys import keys_of
-from sidegate.distribution.redis_loading import Opened, Raw, open_answer, read_answer
+from sidegate.distribution.redis_loading import (
+    LargeHeader,
+    Opened,
+    Raw,
+    large_header,
+    open_answer,
+    read_answer,
+    with_header,
+)
 from sidegate.distribution.redis_organization import Organization
 from sidegate.distribution.redis_scripts import READ
+from sidegate.redis_link.errors import RedisRefusedError
 from sidegate.redis_link.link import Link
+from sidegate.redis_link.servers import Argument
 
 BATCH: Final = 64
 """Accounts and keys that one read asks for."""
 
+PIECE_BYTES: Final = 262_144
+"""Of a large header: a fraction of a millisecond."""
 
-async def ask(link: Link, known: Organization, accounts: Sequence[str], key_ids: Sequence[str]) -> Raw | None:
-    """Ask Redis for what of *known* is new, and for some records; None when there is no such organization.
+_ATTEMPTS: Final = 5
+
+
+async def ask(
+    link: Link, org: str, accounts: Sequence[str], key_ids: Sequence[str] = (), *, revision: int = 0, header: int = 0
+) -> Raw | None:
+    """Ask Redis for what of *org* is new, and for some records; None when there is no such organization.
+
+    Args:
+        link: To Redis.
+        org: A checked name.
+        accounts: Whose records are wanted.
+        key_ids: Of the API keys that are wanted.
+        revision: In hand; 0 for none.
+        header: Revision of the header in hand; 0 for none.
 
     Raises:
         DependencyError: Redis is away, or holds something else under the names.
         IntegrityError: Something is there that nobody published.
     """
-    reply = await link.run_script(
-        READ,
-        keys_of(known.name).all(),
-        (known.revision, known.header_revision, len(accounts), *accounts, *key_ids),
-        doing=f"reading `{known.name}`",
-    )
-    return read_answer(known.name, reply, accounts, key_ids)
+    keys, doing = keys_of(org), f"reading `{org}`"
+    wanted: tuple[Argument, ...] = (revision, header, len(accounts), *accounts, *key_ids)
+    for _ in range(_ATTEMPTS):
+        reply = await link.run_script(READ, keys.all(), wanted, doing=doing)
+        large = large_header(reply)
+        if large is None:
+            return read_answer(org, reply, accounts, key_ids)
+        found = await _read_in_pieces(link, keys.header, large, doing)
+        if found is not None:
+            return read_answer(org, with_header(reply, found), accounts, key_ids)
+    raise RedisRefusedError(doing, "it is published again and again meanwhile", "CONFLICT")
+
+
+async def _read_in_pieces(link: Link, key: str, large: LargeHeader, doing: str) -> bytes | None:
+    """Read what is too long for one answer, which would hold up the event loop; None when it has changed meanwhile."""
+    pieces: list[bytes] = []
+    for start in range(0, large.length, PIECE_BYTES):
+        pieces.append(await _range(link, key, start, start + PIECE_BYTES - 1, doing))
+        # What was already received would be read without a turn of the loop in between.
+        await asyncio.sleep(0)
+    # Its first line has revision and digest: as long as it is the same, so is the rest.
+    if await _range(link, key, 0, len(large.beginning) - 1, doing) != large.beginning:
+        return None
+    return await asyncio.to_thread(b"".join, pieces)
+
+
+async def _range(link: Link, key: str, first: int, last: int, doing: str) -> bytes:
+    return cast("bytes", await link.call("GETRANGE", key, first, last, doing=doing))
 
 
 async def open_raw(known: Organization, raw: Raw, trusted: Ed25519PublicKey | None) -> Opened:

@@ -80,7 +80,9 @@ class Sealed:
 
 def digest_content(org: str, kind: RecordKind, record_id: str, content: bytes) -> str:
     """Return what tells one content from another, whatever its revision, in hex."""
-    return sha256(b"\0".join((_DOMAIN, org.encode(), kind.encode(), record_id.encode(), content))).hexdigest()
+    hashed = sha256(b"\0".join((_DOMAIN, org.encode(), kind.encode(), record_id.encode(), b"")))
+    hashed.update(content)
+    return hashed.hexdigest()
 
 
 def _covered(org: str, kind: RecordKind, record_id: str, revision: int, content: bytes) -> bytes:
@@ -125,14 +127,15 @@ def unseal(
     if int(found[1]) != FORMAT:
         raise IntegrityError(f"{what} has format {int(found[1])}, known is {FORMAT}; update this sidegate")
     revision, content = int(found[3]), record[found.end() :]
-    covered = _covered(org, kind, record_id, revision, content)
-    if found[2] != kind.encode() or not compare_digest(sha256(covered).hexdigest().encode(), found[4]):
+    hashed = sha256(_covered(org, kind, record_id, revision, b""))
+    hashed.update(content)
+    if found[2] != kind.encode() or not compare_digest(hashed.hexdigest().encode(), found[4]):
         raise IntegrityError(f"{what} is not what was published; publish the organization again")
     if trusted is not None:
         if found[5] == b"-":
             raise IntegrityError(f"{what} is not signed; publish it with the signing key")
         try:
-            trusted.verify(bytes.fromhex(found[5].decode()), covered)
+            trusted.verify(bytes.fromhex(found[5].decode()), _covered(org, kind, record_id, revision, content))
         except InvalidSignature:
             raise IntegrityError(f"{what} is signed by another key; publish it with the one that is trusted") from None
     return Sealed(revision, content)

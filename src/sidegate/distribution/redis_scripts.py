@@ -8,15 +8,20 @@ READ: Final = make_script(
     """
 -- KEYS revision, header, subjects, keys, digests, log
 -- ARGV revision known, revision of the header known (0: none), number of accounts, accounts..., ids of keys...
--- Returns revision, header or false if it is the one known, changes since or false if they are not all kept,
--- then one record or false for each account and key.
+-- Returns revision, header or 1 if it is the one known, changes since or false if they are not all kept, then one
+-- record or false for each account and key. Of a header above 256 KiB only the beginning and the length: it is read in
+-- pieces.
 local revision = redis.call('GET', KEYS[1])
 if not revision then return false end
 local known, header_known, accounts = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local header = redis.call('GET', KEYS[2])
-if header and header_known ~= '0' then
-  local at = string.match(header, '^sidegate%-record %d+ header (%d+) ')
-  if at == header_known then header = 1 end
+local header = redis.call('GETRANGE', KEYS[2], 0, 255)
+if header == '' then
+  header = false
+elseif header_known ~= '0' and string.match(header, '^sidegate%-record %d+ header (%d+) ') == header_known then
+  header = 1
+else
+  local length = redis.call('STRLEN', KEYS[2])
+  if length > 262144 then header = {header, length} else header = redis.call('GET', KEYS[2]) end
 end
 local changes = false
 if known == revision then

@@ -26,6 +26,7 @@ from sidegate.distribution.redis_freshness import Freshness
 from sidegate.distribution.redis_kept import KeptPolicy
 from sidegate.distribution.redis_key_lookup import KeyLookups
 from sidegate.distribution.redis_keys import keys_of
+from sidegate.distribution.redis_loading import Raw
 from sidegate.distribution.redis_memory import LoadedSnapshot
 from sidegate.distribution.redis_organization import Organization, Taken, Waiter
 from sidegate.distribution.redis_reading import BATCH, ask, open_raw, take_some
@@ -365,7 +366,7 @@ class RedisPolicies:
         revision = known.revision
         kept = None if self._link.problem is None else self._kept
         if kept is None:
-            kept_since, raw = None, await ask(self._link, known, accounts, key_ids)
+            kept_since, raw = None, await self._ask(known, accounts, key_ids)
         else:
             raw = kept.answer(known, accounts, key_ids)
             kept_since = kept.since(known.name)
@@ -383,6 +384,11 @@ class RedisPolicies:
                 known.generation = 0
             self._freshness.doubt(known, kept_since)
         self._took(known, taken, is_kept=kept_since is not None)
+
+    async def _ask(self, known: Organization, accounts: Sequence[str], key_ids: Sequence[str]) -> Raw | None:
+        return await ask(
+            self._link, known.name, accounts, key_ids, revision=known.revision, header=known.header_revision
+        )
 
     # Within: what was read.
 
