@@ -20,7 +20,8 @@ from sidegate.credentials.jwks import (
     UrlFetcher,
     open_session,
 )
-from sidegate.credentials.verifier import CredentialVerifier, SignedSessions
+from sidegate.credentials.proving import SignedSessions
+from sidegate.credentials.verifier import CredentialVerifier
 from sidegate.telemetry.clock import Clock
 from sidegate.telemetry.tasks import TaskSet
 

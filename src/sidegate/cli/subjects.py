@@ -12,7 +12,7 @@ from sidegate.core.model.units import UnixMillis
 from sidegate.core.model.value import value
 from sidegate.core.policy.document import KeyEntry
 from sidegate.core.policy.snapshot import Snapshot
-from sidegate.credentials.verifier import KEY_SURFACE
+from sidegate.credentials.proving import KEY_SURFACE
 
 
 @value

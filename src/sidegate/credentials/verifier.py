@@ -1,55 +1,30 @@
 """From what a request presents to who asks, or why it is refused (spec 3)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from cachetools import FIFOCache
 
-from sidegate.core.identity.api_key import (
-    KEY_PREFIX,
-    expiry_of,
-    is_source_allowed,
-    issued_at_of,
-    judge_key,
-    parse_key,
-)
-from sidegate.core.identity.jwk import NO_KEYS, KeySet, VerificationKey
-from sidegate.core.identity.jwt import TokenRules, UnknownKid, looks_signed, verify_token
-from sidegate.core.identity.session import (
-    SessionLimits,
-    SessionState,
-    activity_due,
-    judge_session,
-    limits_on,
-    reason_of,
-)
+from sidegate.core.identity.api_key import KEY_PREFIX, is_source_allowed
+from sidegate.core.identity.jwt import looks_signed
+from sidegate.core.identity.session import SessionLimits, limits_on
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import DependencyError, IntegrityError
-from sidegate.core.model.principal import Address, CredentialKind, VerifiedCredential
+from sidegate.core.model.principal import Address, VerifiedCredential
 from sidegate.core.model.units import Millis, UnixMillis
-from sidegate.core.model.value import hot_value, value
 from sidegate.core.policy.document import KeyEntry
 from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.wire.credential import Presented
-from sidegate.credentials.events import KeySeen, RevokedKind, SessionSeen, key_name
-from sidegate.credentials.limits import effective_limits
-from sidegate.credentials.opaque import digest_session
-from sidegate.credentials.ports import KeySource, Missing, OnConsumed, Pending, SharedState
-from sidegate.credentials.table import SessionRecord, facts_of
+from sidegate.credentials.events import KeySeen, key_name
+from sidegate.credentials.ports import Missing, OnConsumed, Pending, SharedState
+from sidegate.credentials.proving import Prover, SignedSessions
+from sidegate.credentials.table import facts_of
+from sidegate.credentials.verified import Verified
 from sidegate.credentials.waiting import Deadlined
 from sidegate.telemetry.log import get_log
 
 VERIFIED_CAPACITY: Final = 8192
 """Verified credentials kept, about 1.5 KiB each."""
-FAILED_CAPACITY: Final = 2048
-"""Failed tokens kept, apart from the good ones: junk evicts only junk."""
-FAILED_FOR: Final = Millis(2000)
-"""How long a failure is believed: long enough that a repeated token costs nothing, short enough that nobody waits."""
-
-KEY_SURFACE: Final = "api"
-"""An API key is used from no surface that a person sits at; a condition on one is not met by it."""
-
 KEY_USE_EVERY: Final = Millis(60 * 60 * 1000)
 """How often the use of a key is recorded at most: coarse, as people look at it in days."""
 
@@ -60,64 +35,7 @@ MAX_FETCHES: Final = 4
 """Of one verification: a session, what its account and organization say, its activity again. More means that what was
 fetched is lost as fast as it comes."""
 
-_EPOCH: Final = UnixMillis(0)
-_NO_TIME: Final = Millis(0)
-_FOREVER: Final = UnixMillis(2**63 - 1)
-
 _log: Final = get_log("credentials")
-
-
-@value
-class SignedSessions:
-    """How signed sessions are verified.
-
-    Attributes:
-        keys: Where the keys come from.
-        rules: Allow-list and claims.
-    """
-
-    keys: KeySource
-    rules: TokenRules
-
-
-@dataclass(slots=True)
-class _Verified:
-    """A cached credential with all that must still hold for it.
-
-    Attributes:
-        credential: What was proved.
-        until: The first instant at which it must be looked at again.
-        version: Of the shared state that it was checked against.
-        snapshot: Policy that it was checked against.
-        keys: Key set that it was checked against.
-        started: When the session began, the key was made.
-        key: The key that verified a signed session.
-        session: The session's record, which is updated by others; None for an API key.
-        idle: Time without activity after which the session is over.
-        due: Time after which activity is recorded again; never more than *idle*.
-        entry: An API key's record.
-        used_at: When an API key's use was last recorded from here.
-    """
-
-    credential: VerifiedCredential
-    until: UnixMillis
-    version: int
-    snapshot: Snapshot
-    keys: KeySet
-    started: UnixMillis
-    key: VerificationKey | None = None
-    session: SessionRecord | None = None
-    idle: Millis = _NO_TIME
-    due: Millis = _NO_TIME
-    entry: KeyEntry | None = None
-    used_at: UnixMillis = _EPOCH
-
-
-@hot_value
-class _Failed:
-    reason: Reason
-    until: UnixMillis
-    keys: KeySet
 
 
 class CredentialVerifier:
@@ -136,13 +54,10 @@ class CredentialVerifier:
     """
 
     __slots__ = (
-        "_accept_opaque",
-        "_failed",
         "_key_source",
         "_patience_s",
-        "_signed",
+        "_prover",
         "_state",
-        "_surfaces",
         "_verified",
     )
 
@@ -158,15 +73,12 @@ class CredentialVerifier:
     ) -> None:
         limits_on("web", surfaces)  # raises when there are none
         self._state = state
-        self._surfaces = dict(surfaces)
-        self._signed = signed
-        self._key_source: KeySource = signed.keys if signed is not None else _NoKeys()
-        self._accept_opaque = accept_opaque
+        self._prover = Prover(state, surfaces, signed=signed, accept_opaque=accept_opaque)
+        self._key_source = self._prover.keys
         self._patience_s = patience / 1000
         # First in, first out: one dict look-up of 60 ns; least recently used would cost three times as much on
         # each request, and tokens are short-lived: the oldest is the first to expire anyway.
-        self._verified: FIFOCache[bytes, _Verified] = FIFOCache(capacity)
-        self._failed: FIFOCache[bytes, _Failed] = FIFOCache(FAILED_CAPACITY)
+        self._verified: FIFOCache[bytes, Verified] = FIFOCache(capacity)
 
     def verify(
         self, presented: Presented, source: Address | None, now: UnixMillis, snapshot: Snapshot
@@ -209,7 +121,7 @@ class CredentialVerifier:
                     return Reason.SESSION_IDLE
                 del self._verified[presented.digest]
                 return self._verify_new(presented, source, now, snapshot)
-            found.session = self._record_activity(found.credential, found.started, found.due, now)
+            found.session = self._prover.record_activity(found.credential, found.started, found.due, now)
         return found.credential
 
     def verify_later(  # noqa: PLR0917  the arguments of verify()
@@ -295,11 +207,13 @@ class CredentialVerifier:
         token = distinct.pop()
         if presented.api_key is not None or token.startswith(KEY_PREFIX):
             # Never from the session's cookie: browsers send that unasked, and a key knows neither idle nor logout.
-            found = self._verify_key(token, now, snapshot) if presented.session is None else Reason.INVALID_CREDENTIAL
+            found = (
+                self._prover.prove_key(token, now, snapshot) if presented.session is None else Reason.INVALID_CREDENTIAL
+            )
         elif looks_signed(token):
-            found = self._verify_signed(presented.digest, token, now, snapshot)
+            found = self._prover.prove_signed(presented.digest, token, now, snapshot)
         else:
-            found = self._verify_opaque(token, now, snapshot)
+            found = self._prover.prove_opaque(token, now, snapshot)
         if isinstance(found, Reason | Missing):
             return found
         if now < found.until:
@@ -308,129 +222,7 @@ class CredentialVerifier:
             self._record_key_use(found, now)
         return found.credential if _may_come_from(found.entry, source) else Reason.SOURCE_ADDRESS
 
-    def _verify_key(self, token: bytes, now: UnixMillis, snapshot: Snapshot) -> "_Verified | Reason | Missing":
-        parts = parse_key(token)
-        if isinstance(parts, Reason):
-            return parts
-        known = snapshot.find_key(parts.id, parts.digest)
-        if known is None:
-            return Reason.INVALID_CREDENTIAL
-        org, entry = known
-        refusal = judge_key(entry, parts, now)
-        if refusal is not None:
-            return refusal
-        issued_at = issued_at_of(entry)
-        credential = VerifiedCredential(
-            kind=CredentialKind.API_KEY,
-            id=entry.id,
-            account=entry.account,
-            org=org,
-            authorities=entry.authorities,
-            scopes=entry.scopes,
-            surface=KEY_SURFACE,
-            issued_at=_EPOCH if issued_at is None else issued_at,
-            expires_at=expiry_of(entry),
-            single_use=entry.single_use,
-            key_digest=entry.digest,
-        )
-        missing = self._state.missing(facts_of(credential))
-        if missing:
-            return Missing(missing)
-        refusal = self._state.refusal_of(credential, credential.issued_at)
-        if refusal is not None:
-            return refusal
-        until = _FOREVER if credential.expires_at is None else credential.expires_at
-        return _Verified(
-            credential,
-            until,
-            self._state.version,
-            snapshot,
-            self._key_source.current,
-            credential.issued_at,
-            entry=entry,
-        )
-
-    def _verify_signed(
-        self, digest: bytes, token: bytes, now: UnixMillis, snapshot: Snapshot
-    ) -> "_Verified | Reason | Missing":
-        if self._signed is None:
-            return Reason.INVALID_CREDENTIAL
-        keys = self._key_source.current
-        failed = self._failed.get(digest)
-        if failed is not None and now < failed.until and failed.keys is keys:
-            return failed.reason
-        answer = verify_token(token, keys, self._signed.rules, now)
-        if isinstance(answer, UnknownKid):
-            self._key_source.request_refresh()
-            answer = Reason.INVALID_CREDENTIAL
-        if isinstance(answer, Reason):
-            self._failed[digest] = _Failed(answer, UnixMillis(now + FAILED_FOR), keys)
-            return answer
-        credential = answer.credential
-        missing = self._state.missing(facts_of(credential))
-        if missing:
-            return Missing(missing)
-        record = self._state.find_session(credential.id)
-        if record is not None and (record.limits is not None or record.account != credential.account):
-            return Reason.INVALID_CREDENTIAL  # the issuer gave one session id twice, or an opaque session's
-        started = _earliest(credential.issued_at, record, now)
-        until = answer.cacheable_until if keys.usable_until is None else min(answer.cacheable_until, keys.usable_until)
-        found = _Verified(credential, until, self._state.version, snapshot, keys, started, key=answer.key)
-        return self._admit(found, record, now)
-
-    def _verify_opaque(self, token: bytes, now: UnixMillis, snapshot: Snapshot) -> "_Verified | Reason | Missing":
-        session_id = digest_session(token) if self._accept_opaque else None
-        if session_id is None:
-            return Reason.INVALID_CREDENTIAL
-        missing = self._state.missing(((RevokedKind.SESSION, session_id),))
-        if missing:
-            return Missing(missing)
-        record = self._state.find_session(session_id)
-        if record is None or record.limits is None:
-            return Reason.INVALID_CREDENTIAL
-        credential = VerifiedCredential(
-            kind=CredentialKind.SESSION,
-            id=record.id,
-            account=record.account,
-            org=record.org,
-            second_factor_at=record.second_factor_at,
-            surface=record.surface,
-            issued_at=record.started,
-            expires_at=UnixMillis(
-                record.started + self._limits_of(record.surface, record.org, record, snapshot).absolute
-            ),
-        )
-        missing = self._state.missing(facts_of(credential))
-        if missing:
-            return Missing(missing)
-        keys = self._key_source.current
-        found = _Verified(credential, _FOREVER, self._state.version, snapshot, keys, record.started)
-        return self._admit(found, record, now)
-
-    def _admit(
-        self, found: "_Verified", record: SessionRecord | None, now: UnixMillis
-    ) -> "_Verified | Reason | Missing":
-        """Hold a session against revocation and its limits, and count the use as activity."""
-        credential = found.credential
-        refusal = self._state.refusal_of(credential, found.started)
-        if refusal is not None:
-            return refusal
-        limits = self._limits_of(credential.surface, credential.org, record, found.snapshot)
-        # A session that was never seen was never idle here; its age counts from its token.
-        last_seen = now if record is None else record.last_seen
-        refusal = reason_of(judge_session(SessionState(found.started, last_seen), limits, now))
-        if refusal is not None:
-            if refusal is Reason.SESSION_IDLE and record is not None and self._state.is_outdated(record, limits.idle):
-                return Missing(((RevokedKind.SESSION, credential.id),))
-            return refusal
-        due = activity_due(limits)
-        if record is None or now - last_seen >= due:
-            record = self._record_activity(credential, found.started, due, now)
-        found.session = record
-        _limit(found, limits)
-        return found
-
-    def _renew(self, found: "_Verified", now: UnixMillis, snapshot: Snapshot) -> bool:
+    def _renew(self, found: Verified, now: UnixMillis, snapshot: Snapshot) -> bool:
         """Look again at what *found* rests on; False when it no longer holds or has to be verified anew."""
         credential, keys = found.credential, self._key_source.current
         if self._state.failure is not None or now >= found.until:
@@ -450,47 +242,16 @@ class CredentialVerifier:
             found.started = min(found.started, record.started)
             if keys.usable_until is not None and found.key is not None:
                 found.until = min(found.until, keys.usable_until)
-            limits = self._limits_of(credential.surface, credential.org, record, snapshot)
-            _limit(found, limits)
+            limits = self._prover.limits_of(credential.surface, credential.org, record, snapshot)
+            found.limit(limits)
             if now >= found.until:
                 return False
         found.version, found.snapshot, found.keys = self._state.version, snapshot, keys
         return True
 
-    def _limits_of(self, surface: str, org: str, record: SessionRecord | None, snapshot: Snapshot) -> SessionLimits:
-        return effective_limits(surface, org, record, self._surfaces, snapshot)
-
-    def _record_activity(
-        self, credential: VerifiedCredential, started: UnixMillis, due: Millis, now: UnixMillis
-    ) -> SessionRecord:
-        return self._state.record_activity(
-            SessionSeen(credential.id, credential.account, credential.org, credential.surface, started, now), due
-        )
-
-    def _record_key_use(self, found: "_Verified", now: UnixMillis) -> None:
+    def _record_key_use(self, found: Verified, now: UnixMillis) -> None:
         found.used_at = now
         self._state.record_key_use(KeySeen(key_name(found.credential.org, found.credential.id), now))
-
-
-class _NoKeys:
-    """Stands where no signed sessions are accepted."""
-
-    __slots__ = ()
-    current = NO_KEYS
-
-    def request_refresh(self) -> None:
-        """There is nothing to fetch."""
-
-
-def _limit(found: _Verified, limits: SessionLimits) -> None:
-    found.idle, found.due = limits.idle, activity_due(limits)
-    found.until = min(found.until, UnixMillis(found.started + limits.absolute))
-
-
-def _earliest(issued_at: UnixMillis, record: SessionRecord | None, now: UnixMillis) -> UnixMillis:
-    """Return when a session began as far as is known: no later than the token, or its first use."""
-    known = now if record is None else record.started
-    return min(known, issued_at) if issued_at else known
 
 
 def _may_come_from(entry: KeyEntry | None, source: Address | None) -> bool:

@@ -26,8 +26,9 @@ from sidegate.credentials.events import Revoked, RevokedKind, SessionCreated, Se
 from sidegate.credentials.memory import MemoryHub
 from sidegate.credentials.opaque import NewSession, create_session
 from sidegate.credentials.ports import Missing, Pending
+from sidegate.credentials.proving import FAILED_CAPACITY, FAILED_FOR, SignedSessions
 from sidegate.credentials.state import FollowedState
-from sidegate.credentials.verifier import FAILED_CAPACITY, FAILED_FOR, CredentialVerifier, SignedSessions
+from sidegate.credentials.verifier import CredentialVerifier
 
 WEB = SessionLimits(Millis(1_800_000), Millis(43_200_000))
 SURFACES = {"web": WEB, "admin": SessionLimits(Millis(600_000), Millis(14_400_000))}
@@ -537,7 +538,7 @@ def test_junk_does_not_evict(issuer: Issuer) -> None:
     for number in range(FAILED_CAPACITY + 10):
         assert bench.ask(cookie(junk + b".%04d" % number)) == Reason.INVALID_CREDENTIAL
     assert len(bench.verifier._verified) == 1
-    assert len(bench.verifier._failed) <= FAILED_CAPACITY
+    assert len(bench.verifier._prover._failed) <= FAILED_CAPACITY
     assert presented.digest in bench.verifier._verified
 
 
