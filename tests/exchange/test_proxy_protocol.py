@@ -213,17 +213,24 @@ async def test_no_header(rig: SecureRig, vera: bytes, data: bytes, *, bytewise: 
         pytest.param(STRANGER, id="stranger"),
         pytest.param(("198.51.100.7", 1), id="who-the-header-names"),
         pytest.param(("fd00::1", 1), id="other-family"),
-        pytest.param(None, id="no-address"),
     ],
 )
 @pytest.mark.parametrize("data", [V1, V2, LOCAL, UNKNOWN, b""], ids=["v1", "v2", "local", "unknown", "none"])
-async def test_untrusted(rig: SecureRig, vera: bytes, peer: tuple[str, int] | None, data: bytes) -> None:
+async def test_untrusted(rig: SecureRig, vera: bytes, peer: tuple[str, int], data: bytes) -> None:
     """Nobody but a trusted proxy is listened to at all, with a header or without."""
     client = await say(rig, data + GET + vera + b"\r\n", peer=peer)
     assert client.aborted
     assert client.sent == b""
     assert rig.decisions() == []
     assert failures(rig) == {ProxyHeaderFailure.UNTRUSTED: 1}
+
+
+async def test_gone_before_it_is_accepted(rig: SecureRig, vera: bytes) -> None:
+    """A connection whose other end cannot be told any more is nobody's."""
+    client = await say(rig, V1 + GET + vera + b"\r\n", peer=None)
+    assert client.aborted
+    assert rig.decisions() == []
+    assert failures(rig) == {ProxyHeaderFailure.GONE: 1}
 
 
 async def test_off_by_default(make_secure_rig: MakeSecureRig, vera: bytes) -> None:

@@ -70,7 +70,12 @@ class HeaderAwaiter(PieceReader):
         """See asyncio.Protocol."""
         self.transport = cast("asyncio.Transport", transport)
         name = transport.get_extra_info("peername")
-        peer = self._gateway.peers.at(name[0] if isinstance(name, tuple) else None)
+        if not isinstance(name, tuple):
+            # Gone before it was accepted: a load balancer that only looks whether somebody listens.
+            self._count(ProxyHeaderFailure.GONE)
+            self.transport.abort()
+            return
+        peer = self._gateway.peers.at(name[0])
         self._peer = peer.text
         if not peer.is_trusted:
             self._refuse(ProxyHeaderFailure.UNTRUSTED, "nobody but trusted proxies may connect")
