@@ -4,6 +4,7 @@ boto3 asks for versions of libraries that others cannot live with, and has an en
 """
 
 import hashlib
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -94,5 +95,7 @@ def _xml(text: str, status: bytes = b"200 OK") -> bytes:
 def use(folder: str, token: str) -> str:
     """Put, get, list, copy, delete, in one piece and in parts."""
     command = [str(_PYTHON), str(_HERE.with_name("with_boto3.py")), folder, token]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    # It lists features in the order of a set.
+    seeded = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0"}
+    done = subprocess.run(command, env=seeded, capture_output=True, text=True, timeout=120, check=False)
     return f"{done.returncode} {done.stderr}\n{done.stdout}"
