@@ -25,12 +25,14 @@ ENV SIDEGATE_COMPILE=1
 RUN ["sh", "scripts/image-install.sh", "install", ".", "/wheels", "/opt/sidegate"]
 
 FROM ${RUNTIME_IMAGE}
+ARG RUNTIME_IMAGE
 ARG VERSION=unknown
 ARG REVISION=unknown
 ARG CREATED=unknown
 LABEL org.opencontainers.image.title="Sidegate" \
       org.opencontainers.image.description="Sidecar authorization proxy: decides, enforces and records every request" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="${RUNTIME_IMAGE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"

@@ -76,8 +76,8 @@ def test_the_data_path_is_compiled() -> None:
 def test_labels_are_those_of_the_specification() -> None:
     """The keys that OCI annotations define, version and revision filled in at build time."""
     (labels,) = [step.rest for step in IMAGE.final if step.word == "LABEL"]
-    keys = re.findall(r"org\.opencontainers\.image\.(\w+)=", labels)
-    assert keys == ["title", "description", "licenses", "version", "revision", "created"]
+    keys = re.findall(r"org\.opencontainers\.image\.([\w.]+)=", labels)
+    assert keys == ["title", "description", "licenses", "base.name", "version", "revision", "created"]
     declared = {step.rest.partition("=")[0] for step in IMAGE.final if step.word == "ARG"}
     assert declared == set(re.findall(r"\$\{(\w+)\}", labels))
 
