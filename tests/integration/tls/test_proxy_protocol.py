@@ -1,5 +1,6 @@
 """The PROXY protocol as HAProxy and curl speak it, before HTTP and before TLS."""
 
+import contextlib
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -7,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from tests.integration.authority import Authority, Pair
+from tests.integration.client import Client
 from tests.integration.conftest import MakeSidecar
 from tests.integration.sidecar import ROUTE_FILE, Sidecar
 from tests.integration.tls.conftest import MakeSecure
+from tests.integration.tls.conftest import request as request_of
 from tests.integration.upstream import LoggingUpstream
 from tests.integration.waiting import eventually
 
@@ -111,9 +114,15 @@ def test_http(
     assert {record["source"] for record in sidecar.decisions()} == {CLIENT}
     assert sidecar.metric("sidegate_proxy_header_failures_total", cause="malformed") == 0
     # Around the load balancer there is no way, with a header or without.
-    for arguments in ((), ("--haproxy-protocol",)):
-        assert _curl(sidecar, f"http://localhost:{sidecar.port}{ROUTE_FILE}", *arguments).returncode in {52, 56}
-    assert sidecar.metric("sidegate_proxy_header_failures_total", cause="untrusted") == 2
+    for header in (b"", b"PROXY TCP4 127.0.0.1 127.0.0.1 50000 8080\r\n"):
+        plain = socket.create_connection(("127.0.0.1", sidecar.port), source_address=(CLIENT, 0))
+        with Client(plain) as client, contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            client.send(header + request_of(sidecar, ROUTE_FILE))
+            assert client.is_ended()
+    eventually(
+        lambda: sidecar.metric("sidegate_proxy_header_failures_total", cause="untrusted") == 2, "both are counted"
+    )
+    assert len(upstream.requests.queue) == 0
     (event,) = [event for event in sidecar.events() if event["event"] == "proxy_header_rejected"]
     assert (event["cause"], event["peer"]) == ("untrusted", CLIENT)
     assert "`trusted_proxies`" in event["hint"]
