@@ -216,3 +216,19 @@ def test_two_workers(make_sidecar: MakeSidecar) -> None:
     assert sidecar.stop() == 0
     verified = sidecar.run("audit", "verify", str(sidecar.spool))
     assert verified.returncode == 0, verified.stdout
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        pytest.param(b"GET /readyz HTTP/1.0", b"200", id="1.0-as-balancers-ask"),
+        pytest.param(b"GET /readyz HTTP/1.1", b"4", id="1.1-needs-a-host"),
+        pytest.param(b"GET /readyz HTTP/1.0\r\nHost: evil.example", b"421", id="1.0-with-a-host-is-held-to-it"),
+    ],
+)
+def test_health_check_without_a_host(make_sidecar: MakeSidecar, request_line: bytes, status: bytes) -> None:
+    """The health checks of balancers speak HTTP/1.0 without a Host (HAProxy's httpchk); no browser does."""
+    sidecar = make_sidecar().start()
+    with socket.create_connection(("127.0.0.1", sidecar.admin), timeout=DEADLINE_S) as client:
+        client.sendall(request_line + b"\r\nConnection: close\r\n\r\n")
+        assert client.recv(12).split(b" ")[1].startswith(status)

@@ -161,8 +161,7 @@ def _haproxy(folder: Path, fleet: list[tuple[int, int]]) -> Iterator[int]:
         "defaults\n  mode http\n  timeout connect 2s\n  timeout client 60s\n  timeout server 60s\n  timeout check 5s\n"
         "  retries 3\n  option redispatch 1\n"
         f"frontend in\n  bind 127.0.0.1:{port}\n  default_backend fleet\n"
-        f"backend fleet\n  balance roundrobin\n  option httpchk\n"
-        f"  http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host 127.0.0.1\n{servers}"
+        f"backend fleet\n  balance roundrobin\n  option httpchk GET /readyz\n{servers}"
     )
     with running([find_command("haproxy"), "-db", "-f", str(settings)], folder, port):
         yield port

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion10, web
 from aiohttp.typedefs import Middleware
 
 from sidegate.control.answers import AdminError, problem_answer
@@ -53,9 +53,12 @@ def _require_host(request: web.Request, hosts: Collection[str]) -> None:
     """Refuse a name that somebody else's DNS may point here.
 
     A web page can make a browser send requests to a name of its own that resolves to this host, and read the answers
-    (DNS rebinding). It cannot do so with an address: the page would have had to come from that address.
+    (DNS rebinding). It cannot do so with an address: the page would have had to come from that address. No browser
+    speaks HTTP/1.0 without a Host; the health checks of balancers do (HAProxy's ``option httpchk GET /readyz``).
     """
     given = request.headers.getall("Host", [])
+    if not given and request.version == HttpVersion10:
+        return
     host = host_of(given[0]) if len(given) == 1 else None
     if host is None or not (host in _LOCAL or host in hosts or is_address(host)):
         raise AdminError(
