@@ -8,11 +8,16 @@ CORPUS: Final = ROOT / "tests" / "corpus"
 TARGET_NAMES: Final = (
     "path", "path-refused", "headers", "cookie", "bearer", "token", "claims", "jwks", "key", "policy", "routes",
     "record", "chain", "frames", "chunks", "response", "body", "query",
-    "proxy-header", "http2-connection", "http2-section", "http2-compression",
+    "proxy-header", "http2-connection", "http2-section", "http2-compression", "admission-review",
 )  # fmt: skip
 # Of targets that read the same bytes, or files that are there anyway.
 _SHARED: Final = {"path-refused": ("path",), "chain": ("record",)}
-_EXAMPLES: Final = {"policy": "config/policy/*.yaml", "routes": "config/routes.yaml", "jwks": "config/jwks.json"}
+_EXAMPLES: Final = {
+    "policy": "config/policy/*.yaml",
+    "routes": "config/routes.yaml",
+    "jwks": "config/jwks.json",
+    "admission-review": "tests/unit/injector/reviews/*.json",
+}
 
 
 def files_of(name: str) -> list[Path]:

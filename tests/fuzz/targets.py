@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from scripts.issuer import Issuer
-from tests.fuzz import targets_http2
+from tests.fuzz import targets_http2, targets_injector
 from tests.wire.strict import IncompleteError, UnreadableError, read_chunks, read_head
 from tests.wire.strict import canonical_path as canonical_path_slowly
 
@@ -45,6 +45,7 @@ from sidegate.core.wire.names import NamePolicy, fold
 from sidegate.core.wire.path import canonical_path
 from sidegate.core.wire.proxy_protocol import ProxyHeader, read_proxy_header
 from sidegate.core.wire.response import read_response_head
+from sidegate.injector.review import ReviewError
 
 NOW: Final = UnixMillis(1_800_000_000_000)
 ISSUER: Final = "https://issuer.example"
@@ -324,5 +325,6 @@ TARGETS: Final = {
         Target("http2-connection", None, targets_http2.connection),
         Target("http2-section", WireError, targets_http2.section),
         Target("http2-compression", None, targets_http2.compression),
+        Target("admission-review", ReviewError, targets_injector.review),
     )
 }

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from sidegate.core.model.errors import WireError
+from sidegate.core.model.errors import SidegateError, WireError
 from sidegate.core.model.value import value
 from sidegate.core.routing.body import parse_body
 from sidegate.injector.definition import Definition
@@ -34,7 +34,7 @@ class ReviewOutcome(StrEnum):
     INVALID = "invalid"  # no AdmissionReview: answered with 400
 
 
-class ReviewError(Exception):
+class ReviewError(SidegateError):
     """What was sent is no review that can be answered."""
 
 
