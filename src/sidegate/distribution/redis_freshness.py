@@ -67,8 +67,8 @@ class Freshness:
         self._missed_since[self.generation] = since
         if len(self._missed_since) > MAX_GENERATIONS:
             self._missed_since.popitem(last=False)
-        self._lower(since)
         self._sweeping += 1
+        self._lower(since)
         return self._sweep(tuple(known))
 
     def _sweep(self, known: tuple[Organization, ...]) -> Iterator[None]:
