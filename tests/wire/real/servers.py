@@ -21,6 +21,8 @@ HERE: Final = Path(__file__).parent
 ASGI: Final = "tests.wire.real.asgi_app:app"
 WSGI: Final = "tests.wire.real.wsgi_app:app"
 
+_TOMCAT: Final = Path("/usr/share/java/tomcat10-embed-core.jar")
+
 Command = Callable[[Path, int], list[str]]
 
 
@@ -63,6 +65,19 @@ def _node(folder: Path, port: int) -> list[str]:
 
 def _java(folder: Path, port: int) -> list[str]:
     return ["java", str(HERE / "JavaApp.java"), str(port), str(folder / "journal")]
+
+
+def _tomcat(folder: Path, port: int) -> list[str]:
+    return ["java", "-cp", str(_TOMCAT), str(HERE / "TomcatApp.java"), str(port), str(folder / "journal")]
+
+
+def _caddy(folder: Path, port: int) -> list[str]:
+    settings = folder / "Caddyfile"
+    settings.write_text(
+        "{\n  admin off\n  auto_https off\n  persist_config off\n}\n"
+        f"http://:{port} {{\n  bind 127.0.0.1\n  reverse_proxy 127.0.0.1:{_behind(folder)}\n}}\n"
+    )
+    return [find_command("caddy"), "run", "--adapter", "caddyfile", "--config", str(settings)]
 
 
 def _nginx(folder: Path, port: int) -> list[str]:
@@ -116,7 +131,10 @@ def _behind(folder: Path) -> int:
 
 def find_command(command: str) -> str:
     """Return where *command* is; Debian puts servers where not everybody looks."""
-    return shutil.which(command, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or command
+    return (
+        shutil.which(command, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:{Path(sys.executable).parent}")
+        or command
+    )
 
 
 SERVERS: Final[dict[str, Command]] = {
@@ -128,18 +146,25 @@ SERVERS: Final[dict[str, Command]] = {
     "waitress": _waitress,
     "node": _node,
     "java": _java,
+    "tomcat": _tomcat,
     "nginx": _nginx,
     "haproxy": _haproxy,
     "apache2": _apache,
+    "caddy": _caddy,
 }
 FROM_PIP: Final = ("aiohttp", "uvicorn-h11", "uvicorn-httptools", "hypercorn", "gunicorn", "waitress")
-INTERMEDIARIES: Final = frozenset({"nginx", "haproxy", "apache2"})
+INTERMEDIARIES: Final = frozenset({"nginx", "haproxy", "apache2", "caddy"})
 """Stand in front of the aiohttp application, which writes down what they forward."""
-_COMMANDS: Final = {"node": "node", "java": "javac", "nginx": "nginx", "haproxy": "haproxy", "apache2": "apache2"}
+_COMMANDS: Final = {
+    "node": "node", "java": "javac", "tomcat": "javac", "nginx": "nginx", "haproxy": "haproxy", "apache2": "apache2",
+    "caddy": "caddy",
+}  # fmt: skip
 
 
 def is_there(name: str) -> bool:
     """Whether the server *name* is installed."""
+    if name == "tomcat" and not _TOMCAT.exists():
+        return False
     return name in FROM_PIP or shutil.which(find_command(_COMMANDS[name])) is not None
 
 
