@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -58,6 +59,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     """Measure and print."""
     options = parse_arguments()
+    # Whoever ends it by SIGTERM wants what it started to be ended, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if shutil.which("wrk") is None or shutil.which("taskset") is None:
         print("bench: wrk and taskset are needed; run scripts/install-bench.sh", file=sys.stderr)
         return UNAVAILABLE
