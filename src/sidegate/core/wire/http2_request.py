@@ -105,6 +105,8 @@ def read_request(section: FieldSection, schemes: tuple[bytes, ...], *, ended: bo
         lines.append(b"%b: %b\r\n" % (name, value))
     line = _request_line(pseudo, schemes)
     if cookies:
+        if len(cookies) > 1 and not all(cookies):
+            raise malformed("a crumb of `cookie` is empty")
         lines[cookie_place] = b"cookie: %b\r\n" % b"; ".join(cookies)
     authority = _authority(pseudo.get(b":authority"), host)
     if has_grpc:

@@ -8,7 +8,6 @@ from h2.exceptions import H2Error
 
 from sidegate.core.model.errors import WireError
 from sidegate.core.wire.http2_frames import (
-    END_STREAM,
     FRAME_HEAD,
     Allowance,
     Code,
@@ -101,7 +100,7 @@ class Http2Connection(PieceReader):
         self._outlet = Outlet(self._engine, self._gate, gateway.loop, self._over)
         self._resets = Allowance(RESETS, RESETS_PER_SECOND, now)
         self._streams: dict[int, Stream] = {}
-        # Streams that ended before the client had said all, in order.
+        # Streams that ended with more of their payload maybe on its way, in order.
         self._abandoned: dict[int, None] = {}
         self._before: ClientConnection | None = None
         self._last = 0
@@ -183,6 +182,10 @@ class Http2Connection(PieceReader):
             # It has written a GOAWAY frame of its own.
             self._give_up(b"")
             return
+        if not events and whole[3] == Kind.DATA:
+            # Behind the end of its stream, and answered so by the engine; once is enough.
+            self._abandon(int.from_bytes(whole[5:FRAME_HEAD], "big"))
+            self._count_reset()
         for event in events:
             match event:
                 case RequestReceived():
@@ -205,8 +208,6 @@ class Http2Connection(PieceReader):
         if number not in self._abandoned:
             return False
         self._gate.spend(self._gateway.deadlines.now)
-        if whole[4] & END_STREAM:
-            del self._abandoned[number]
         if len(whole) > FRAME_HEAD:
             self._outlet.write(window_update(0, len(whole) - FRAME_HEAD))
         return True
@@ -258,7 +259,13 @@ class Http2Connection(PieceReader):
             self._outlet.drop(stream)
             # At once: what waits for its record is then not forwarded.
             stream.lost(None)
+        self._abandon(number)
         self._count_reset()
+
+    def _abandon(self, number: int) -> None:
+        self._abandoned[number] = None
+        if len(self._abandoned) > MAX_ABANDONED:
+            del self._abandoned[next(iter(self._abandoned))]
 
     def _count_reset(self) -> None:
         if not self._resets.spend(1, self._gateway.deadlines.now):
@@ -273,9 +280,7 @@ class Http2Connection(PieceReader):
         if stream.is_sent:
             self._resets.earn(1)
         if not stream.has_ended:
-            self._abandoned[stream.number] = None
-            if len(self._abandoned) > MAX_ABANDONED:
-                del self._abandoned[next(iter(self._abandoned))]
+            self._abandon(stream.number)
         self._gateway.loop.call_soon(stream.lost, None)
         if not self._streams:
             self._idle_deadline = self._gateway.deadlines.now + self._gateway.limits.idle_timeout_s

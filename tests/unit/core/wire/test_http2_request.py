@@ -112,6 +112,7 @@ def test_head(section: Fields, ended: bool, head: bytes) -> None:
         pytest.param([M, S, P, (b"host", b"h:1"), A], True, MALFORMED, id="late-behind-host"),
         pytest.param([M, S, P, (b"cookie", b"a=1"), A], True, MALFORMED, id="late-behind-cookie"),
         pytest.param([*START, (b":status", b"200")], True, MALFORMED, id="status"),
+        pytest.param([*START, (b"cookie", b"a=1"), (b"cookie", b"")], True, MALFORMED, id="empty-crumb"),
         pytest.param([*START, (b":unknown", b"1")], True, MALFORMED, id="unknown-pseudo"),
         pytest.param([*START, (b":protocol", b"websocket")], True, MALFORMED, id="protocol-without-connect"),
         pytest.param([(b":method", b"CONNECT"), A], True, REFUSED_METHOD, id="connect"),
