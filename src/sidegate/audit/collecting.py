@@ -5,13 +5,13 @@ not; what then comes twice is left out by its id (:mod:`sidegate.audit.lake_writ
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
-from sidegate.audit.consumer import FIRST, StreamConsumer
+from sidegate.audit.consumer import FIRST
+from sidegate.audit.entries import StreamBatch
 from sidegate.audit.lake_writer import Lake
 from sidegate.audit.layout import split_lines
-from sidegate.audit.stream import StreamBatch
 from sidegate.core.model.errors import DependencyError
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.core.model.value import value
@@ -44,6 +44,32 @@ class CollectingSettings:
     keep: Millis = Millis(3_600_000)
 
 
+class Consumer(Protocol):
+    """A member of a group that shares the stream: :class:`~sidegate.audit.consumer.StreamConsumer` for Redis, which
+    says what each does, or :class:`~sidegate.audit.nats_consumer.NatsConsumer`."""
+
+    async def join(self) -> None:
+        """Make the group if it is not there."""
+
+    async def take_back(self, count: int, after: str = FIRST) -> list[StreamBatch]:
+        """Return what this member was given before and has not acknowledged."""
+
+    async def take(self, count: int, block: Millis | None) -> list[StreamBatch]:
+        """Return what nobody was given yet."""
+
+    async def take_over(self, count: int, idle: Millis, start: str = FIRST) -> tuple[list[StreamBatch], str]:
+        """Take what others were given and have not acknowledged."""
+
+    async def acknowledge(self, ids: Sequence[str]) -> None:
+        """Note what is kept for good elsewhere."""
+
+    async def trim(self, kept_from: int) -> int:
+        """Remove what everybody has and what is old."""
+
+    async def leave(self) -> None:
+        """Leave the group."""
+
+
 class Collecting:
     """Takes entries from the stream and adds their lines to the folder.
 
@@ -58,7 +84,7 @@ class Collecting:
     """
 
     def __init__(
-        self, consumer: StreamConsumer, lake: Lake, settings: CollectingSettings, now: Callable[[], UnixMillis]
+        self, consumer: Consumer, lake: Lake, settings: CollectingSettings, now: Callable[[], UnixMillis]
     ) -> None:
         self._consumer = consumer
         self._lake = lake

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Final, cast
 
+from sidegate.audit.entries import StreamBatch
 from sidegate.audit.sinks.redis import STREAM_KEY
-from sidegate.audit.stream import StreamBatch, batch_of
+from sidegate.audit.stream import batch_of
 from sidegate.core.model.units import Millis
 from sidegate.redis_link.errors import RedisRefusedError
 from sidegate.redis_link.link import Link, make_script, stream_entries

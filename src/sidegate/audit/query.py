@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
+from sidegate.audit.entries import is_stream
 from sidegate.audit.lake import is_lake
 from sidegate.audit.lake_reader import LakeReader
 from sidegate.audit.reader import Entry, TrailFollower, TrailReader
@@ -12,13 +13,6 @@ from sidegate.core.model.errors import ConfigError, Problem
 from sidegate.core.trail.filter import RecordFilter
 from sidegate.core.trail.read import completion_of, decision_of
 from sidegate.core.trail.record import CompletionRecord, DecisionRecord, RecordKind
-
-_SCHEMES: Final = ("redis://", "rediss://", "redis+sentinel://", "redis+cluster://")
-
-
-def is_stream(source: str) -> bool:
-    """Whether *source* is the address of a Redis."""
-    return source.startswith(_SCHEMES)
 
 
 class Reader(Protocol):
@@ -47,7 +41,7 @@ class Follower(Protocol):
 
 
 def open_reader(source: str | Path) -> Reader:
-    """Return what reads *source*: a spool or file sink's folder, a folder or file of Parquet, or a Redis's address.
+    """Return what reads *source*: a spool or file sink's folder, a folder or file of Parquet, or a stream's address.
 
     Raises:
         ConfigError: There is no such thing there.
@@ -75,7 +69,7 @@ def open_follower(source: str | Path) -> Follower:
         return StreamFollower(source)
     path = Path(source)
     if path.suffix == ".parquet" or is_lake(path):
-        problem = Problem(None, "--follow", f"`{path}` is Parquet", "follow the spool, or the stream in Redis")
+        problem = Problem(None, "--follow", f"`{path}` is Parquet", "follow the spool, or the stream")
         raise ConfigError((problem,))
     return TrailFollower(path)
 

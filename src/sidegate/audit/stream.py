@@ -1,6 +1,6 @@
-"""Reads the audit stream in Redis: all that is in it, and what is added (spec 5.8). Takes nothing from anybody.
+"""Reads the audit stream: all that is in it, and what is added (spec 5.8). Takes nothing from anybody.
 
-What :class:`~sidegate.audit.sinks.redis.RedisStreamSink` wrote, until who collects it has it and it is trimmed.
+What the sinks for Redis and NATS wrote, until who collects it has it and it is trimmed.
 """
 
 import asyncio
@@ -8,35 +8,22 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Final
 
+from sidegate.audit.entries import EntrySource, StreamBatch, is_nats
 from sidegate.audit.layout import split_lines
 from sidegate.audit.reader import Entry
+from sidegate.audit.sinks.making import require_extra
 from sidegate.audit.sinks.redis import ENTRY_VERSION, STREAM_KEY
 from sidegate.core.model.errors import ConfigError, IntegrityError, Problem
 from sidegate.core.model.units import Millis
-from sidegate.core.model.value import value
 from sidegate.core.trail.filter import RecordFilter, RecordMatcher
 from sidegate.core.trail.finding import Place
 from sidegate.core.trail.read import read_members
 from sidegate.redis_link.link import Link, StreamEntry, open_link, stream_entries
 
 _WITHIN: Final = Millis(10_000)
+_DOING: Final = "reading the audit stream"
 _PAGE: Final = 64
 """Entries at a time: of a quarter of a megabyte at most, as a rule."""
-
-
-@value
-class StreamBatch:
-    """One entry of the stream.
-
-    Attributes:
-        id: Given by Redis, rising.
-        sidecar: Whose lines they are; empty if the entry does not say.
-        data: Whole lines; empty if the entry is of another version or none of ours.
-    """
-
-    id: str
-    sidecar: str
-    data: bytes
 
 
 def batch_of(entry: StreamEntry) -> StreamBatch:
@@ -62,31 +49,63 @@ def open_stream(url: str) -> Link:
         raise ConfigError((Problem(None, "audit", str(error), "name the Redis of `audit.sinks`"),)) from None
 
 
+class RedisEntries:
+    """The entries of the stream in a Redis. An :class:`~sidegate.audit.entries.EntrySource`.
+
+    Args:
+        url: Of the Redis.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._link = open_stream(url)
+
+    async def read(self, after: str | None) -> list[StreamBatch]:
+        """Return the next entries, in their order; none when that was all."""
+        first = "-" if after is None else f"({after}"
+        found = await self._link.call("XRANGE", STREAM_KEY, first, "+", "COUNT", _PAGE, doing=_DOING)
+        return [batch_of(entry) for entry in stream_entries(found)]
+
+    async def newest(self) -> str | None:
+        """Return the id of the last entry; None if there is none."""
+        found = stream_entries(await self._link.call("XREVRANGE", STREAM_KEY, "+", "-", "COUNT", 1, doing=_DOING))
+        return found[0][0].decode() if found else None
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._link.close()
+
+
+def open_source(url: str) -> EntrySource:
+    """Return what reads the stream at *url*, of a Redis or a NATS server.
+
+    Raises:
+        ConfigError: *url* is no such address, or the extra for it is not installed.
+    """
+    if is_nats(url):
+        require_extra("nats", "audit")
+        from sidegate.audit.nats_stream import NatsEntries  # noqa: PLC0415  an extra
+
+        return NatsEntries(url)
+    return RedisEntries(url)
+
+
 def read_entries(url: str) -> Iterator[StreamBatch]:
     """Yield what is in the stream, oldest first, page by page.
 
     Raises:
-        ConfigError: *url* is no address of a Redis.
-        DependencyError: Redis does not answer.
+        ConfigError: *url* is no address of a stream.
+        DependencyError: It does not answer.
     """
     # A loop of its own: commands have none, and wait for every page.
-    link = open_stream(url)
+    source = open_source(url)
     with asyncio.Runner() as runner:
         try:
-            after = "-"
-            while True:
-                found = stream_entries(
-                    runner.run(
-                        link.call("XRANGE", STREAM_KEY, after, "+", "COUNT", _PAGE, doing="reading the audit stream")
-                    )
-                )
-                for entry in found:
-                    yield batch_of(entry)
-                if len(found) < _PAGE:
-                    return
-                after = f"({found[-1][0].decode()}"
+            after: str | None = None
+            while batches := runner.run(source.read(after)):
+                yield from batches
+                after = batches[-1].id
         finally:
-            runner.run(link.close())
+            runner.run(source.close())
 
 
 def read_chains(url: str) -> dict[str, list[tuple[bytes, Place]]]:
@@ -106,7 +125,7 @@ class StreamReader:
     """Reads records from the stream; each once, however often it was sent.
 
     Args:
-        url: Of the Redis.
+        url: Of the Redis, or the NATS server.
 
     Attributes:
         unreadable: Lines that were passed over because they are no records of a known version.
@@ -120,7 +139,7 @@ class StreamReader:
         """Return the records that *wanted* asks for, in the order of time or against it. Holds all of them.
 
         Raises:
-            DependencyError: Redis does not answer.
+            DependencyError: It does not answer.
         """
         matcher = RecordMatcher(wanted)
         found: dict[bytes, Entry] = {}
@@ -148,24 +167,20 @@ class StreamFollower:
     """Reads what is added to the stream, call by call; what is there by now is passed over.
 
     Args:
-        url: Of the Redis.
+        url: Of the Redis, or the NATS server.
 
     Attributes:
         unreadable: As for :class:`StreamReader`.
 
     Raises:
-        DependencyError: Redis does not answer.
+        DependencyError: It does not answer.
     """
 
     def __init__(self, url: str) -> None:
         self._reader = StreamReader(url)
-        self._link = open_stream(url)
+        self._source = open_source(url)
         self._runner = asyncio.Runner()
-        newest = self._runner.run(
-            self._link.call("XREVRANGE", STREAM_KEY, "+", "-", "COUNT", 1, doing="reading the audit stream")
-        )
-        entries = stream_entries(newest)
-        self._after = entries[0][0].decode() if entries else "0-0"
+        self._after = self._runner.run(self._source.newest())
 
     @property
     def unreadable(self) -> int:
@@ -176,23 +191,16 @@ class StreamFollower:
         """Return what was added since the last call.
 
         Raises:
-            DependencyError: Redis does not answer.
+            DependencyError: The stream cannot be read.
         """
         entries: list[Entry] = []
-        while True:
-            found = self._runner.run(
-                self._link.call(
-                    "XRANGE", STREAM_KEY, f"({self._after}", "+", "COUNT", _PAGE, doing="reading the audit stream"
-                )
-            )
-            batches = [batch_of(entry) for entry in stream_entries(found)]
-            if not batches:
-                return entries
+        while batches := self._runner.run(self._source.read(self._after)):
             for batch in batches:
                 entries += self._reader._read(batch, ())  # noqa: SLF001  the two read alike
             self._after = batches[-1].id
+        return entries
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._runner.run(self._link.close())
+        self._runner.run(self._source.close())
         self._runner.close()

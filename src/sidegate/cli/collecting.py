@@ -2,14 +2,17 @@
 
 import asyncio
 import signal
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
-from sidegate.audit.collecting import Collecting, CollectingSettings
+from sidegate.audit.collecting import Collecting, CollectingSettings, Consumer
 from sidegate.audit.consumer import StreamConsumer
+from sidegate.audit.entries import is_nats
 from sidegate.audit.lake import is_lake
 from sidegate.audit.lake_writer import Lake
 from sidegate.audit.prune import prune
+from sidegate.audit.sinks.making import require_extra
 from sidegate.audit.stream import open_stream
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.telemetry import clock
@@ -34,7 +37,7 @@ async def collect(
 
     Args:
         folder: Of Parquet.
-        url: Of the Redis.
+        url: Of the Redis, or the NATS server.
         names: Of the group, and of this member.
         settings: How.
         retained: What is older is removed; None for nothing.
@@ -44,11 +47,11 @@ async def collect(
         How many records were added.
 
     Raises:
-        DependencyError: Redis does not answer; only with *is_once*.
+        DependencyError: The stream does not answer; only with *is_once*.
         OSError: The folder cannot be written; only with *is_once*.
     """
-    link = open_stream(url)
-    collecting = Collecting(StreamConsumer(link, *names), Lake(folder), settings, clock.now)
+    consumer, close = _open_consumer(url, names, settings)
+    collecting = Collecting(consumer, Lake(folder), settings, clock.now)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -62,8 +65,22 @@ async def collect(
             await collecting.run(stopping)
     finally:
         await tasks.close()
-        await link.close()
+        await close()
     return collecting.records
+
+
+def _open_consumer(
+    url: str, names: tuple[str, str], settings: CollectingSettings
+) -> tuple[Consumer, Callable[[], Awaitable[None]]]:
+    """Return a member of the group, and what lets go of its connection."""
+    if is_nats(url):
+        require_extra("nats", "audit sink")
+        from sidegate.audit.nats_consumer import NatsConsumer  # noqa: PLC0415  an extra
+
+        member = NatsConsumer(url, names[0], settings.take_over)
+        return member, member.close
+    link = open_stream(url)
+    return StreamConsumer(link, *names), link.close
 
 
 async def _keep_retaining(folder: Path, retained: Millis | None) -> None:

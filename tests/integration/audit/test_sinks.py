@@ -10,9 +10,10 @@ from tests.integration.audit.collector import Collector
 from tests.integration.audit.nats_server import NatsServer
 from tests.integration.redis.servers import FaultProxy, RedisServer
 
+from sidegate.audit.nats_link import STREAM, SUBJECT
 from sidegate.audit.ports import START, Batch, BehindError, Position
 from sidegate.audit.sinks.http import HttpSink
-from sidegate.audit.sinks.nats import STREAM, SUBJECT, NatsSink
+from sidegate.audit.sinks.nats import NatsSink
 from sidegate.audit.sinks.redis import STREAM_KEY, RedisStreamSink
 from sidegate.core.model.errors import DependencyError
 from sidegate.core.model.units import Millis

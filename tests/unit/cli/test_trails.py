@@ -40,6 +40,19 @@ def test_stream_is_that_of_the_configured_sink(tmp_path: Path) -> None:
     config = _write(tmp_path, "{sinks: [{file: out}, {redis: 'redis://h:1'}]}")
     assert find_stream(None, config) == "redis://h:1"
     assert find_stream("rediss://other", config) == "rediss://other"
+    assert find_stream("nats://other", config) == "nats://other"
+
+
+@pytest.mark.parametrize(
+    ("sinks", "expected"),
+    [
+        pytest.param("[{nats: 'nats://h:4222'}]", "nats://h:4222", id="nats"),
+        pytest.param("[{nats: 'nats://h:4222'}, {redis: 'redis://h:1'}]", "redis://h:1", id="both"),
+    ],
+)
+def test_stream_in_nats(sinks: str, expected: str, tmp_path: Path) -> None:
+    """Counts where there is no Redis."""
+    assert find_stream(None, _write(tmp_path, f"{{sinks: {sinks}}}")) == expected
 
 
 def test_stream_that_is_nowhere_is_told(tmp_path: Path) -> None:
@@ -47,5 +60,5 @@ def test_stream_that_is_nowhere_is_told(tmp_path: Path) -> None:
     config = _write(tmp_path, "{spool: here}")
     with pytest.raises(UsageError, match="--from redis://"):
         find_stream(None, config)
-    with pytest.raises(UsageError, match="no address of a Redis"):
+    with pytest.raises(UsageError, match="no address of a stream"):
         find_stream("var/audit", config)

@@ -23,7 +23,7 @@ SINK_EPILOG = """
 Examples:
   sidegate audit sink var/parquet
   sidegate audit sink /data/audit --from redis://redis:6379 --retain 400d
-  sidegate audit sink /data/audit --from redis://redis:6379 --once
+  sidegate audit sink /data/audit --from nats://nats:4222 --once
 """
 
 
@@ -33,7 +33,10 @@ def sink_command(
     source: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="REDIS", help="Where the stream is.  [default: the configured sink]", show_default=False
+            "--from",
+            metavar="URL",
+            help="Redis or NATS server.  [default: the configured sink]",
+            show_default=False,
         ),
     ] = None,
     group: Annotated[str, typer.Option("--group", metavar="NAME", help="Who shares the records.")] = "parquet",
