@@ -3,6 +3,7 @@
 
 import asyncio
 import gc
+import gc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -143,7 +144,11 @@ class PolicyDirectory:
 
     def _look_politely(self) -> _Look:
         with politely():
-            return self._look(must_settle=True)
+            look = self._look(must_settle=True)
+            if look.is_changed:
+                # What was loaded stays, and would be walked over as soon as the collector is let loose again.
+                gc.freeze()
+            return look
 
     def _look(self, *, must_settle: bool) -> _Look:
         """Compare the folder with the last look. Changes nothing, so that a thread may do it."""

@@ -12,7 +12,7 @@ SWITCH_INTERVAL_S: Final = 0.000_5
 several times."""
 
 FREEZE_EVERY: Final = 10_000
-"""Objects; a fifth of those after which a process begins a collection."""
+"""Objects; half of those after which a process begins a collection."""
 
 _one_at_a_time: Final = Lock()
 

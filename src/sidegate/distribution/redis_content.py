@@ -1,9 +1,10 @@
 """Policy entries as JSON and back; what comes back is checked field by field, whoever wrote it."""
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from enum import StrEnum
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import ip_network
 from typing import Any, Final, TypeVar
 
@@ -38,6 +39,9 @@ Plain = Any
 _MAX_INT: Final = 1 << 53
 _DIGEST_BYTES: Final = 32
 
+MAX_SHARED_SCOPES: Final = 8192
+"""Scopes that are the same object wherever they are written; half a megabyte."""
+
 
 @value
 class _Form:
@@ -59,6 +63,11 @@ def _text(plain: Plain) -> str:
     if type(plain) is not str:
         raise _refuse("a text", plain)
     return plain
+
+
+def _word(plain: Plain) -> str:
+    # Ten thousand accounts hold the same few roles, and each names itself in all its bindings: one object for all.
+    return sys.intern(_text(plain))
 
 
 def _number(plain: Plain) -> int:
@@ -84,6 +93,9 @@ def _members(read: Callable[[Plain], T], plain: Plain) -> tuple[T, ...]:
     if type(plain) is not list:
         raise _refuse("a list", plain)
     return tuple([read(one) for one in plain])
+
+
+_scope: Final = lru_cache(MAX_SHARED_SCOPES)(parse_scope)
 
 
 def _digest(plain: Plain) -> bytes:
@@ -116,9 +128,11 @@ TEXT: Final = _Form(_same, _text)
 NUMBER: Final = _Form(_same, _number)
 FLAG: Final = _Form(_same, _flag)
 MASK: Final = _Form(int, _mask)
-SCOPE: Final = _Form(str, lambda plain: parse_scope(_text(plain)))
+WORD: Final = _Form(_same, _word)
+SCOPE: Final = _Form(str, lambda plain: _scope(_text(plain)))
 NETWORK: Final = _Form(str, lambda plain: ip_network(_text(plain)))
 TEXTS: Final = _list_of(TEXT)
+WORDS: Final = _list_of(WORD)
 NETWORKS: Final = _list_of(NETWORK)
 
 _CONDITIONS: Final = _entry(Conditions)
@@ -137,12 +151,12 @@ _FORMS: Final[Mapping[type, Mapping[str, _Form]]] = {
         "requires": _CONDITIONS,
         "high_risk": FLAG,
     },
-    MemberEntry: {"account": TEXT, "state": _enum(AccountState), "roles": TEXTS, "groups": TEXTS},
+    MemberEntry: {"account": WORD, "state": _enum(AccountState), "roles": WORDS, "groups": WORDS},
     GroupEntry: {"name": TEXT, "directory": TEXT},
     BindingEntry: {
         "id": TEXT,
-        "who": TEXT,
-        "role": TEXT,
+        "who": WORD,
+        "role": WORD,
         "on": SCOPE,
         "not_before": NUMBER,
         "not_after": NUMBER,

@@ -40,22 +40,40 @@ class NotLoadedError(DependencyError):
 class Held:
     """One account in memory.
 
+    Compiled, it is decided with; what it was compiled from would be a third more memory, and is read again from the
+    record when it is asked for.
+
     Attributes:
-        stored: What is stored of it.
+        account: Whose it is.
         revision: Of its record; 0 when it has none.
         subject: It compiled; None until it is used.
         used: Whether it was used since somebody last looked for what to let go.
-        raw: The record, for the cache on disk; empty when it has none.
+        raw: The record, verified; empty when it has none.
     """
 
-    __slots__ = ("raw", "revision", "stored", "subject", "used")
+    __slots__ = ("_stored", "account", "raw", "revision", "subject", "used")
 
-    def __init__(self, stored: StoredSubject, revision: int, raw: bytes) -> None:
-        self.stored = stored
+    def __init__(self, account: str, stored: StoredSubject, revision: int, raw: bytes) -> None:
+        self.account = account
         self.revision = revision
         self.raw = raw
         self.subject: Subject | None = None
         self.used = True
+        self._stored: StoredSubject | None = stored
+
+    @property
+    def stored(self) -> StoredSubject:
+        """What is stored of it."""
+        if self._stored is not None:
+            return self._stored
+        return read_subject(self.account, self.raw.partition(b"\n")[2])
+
+    def compiled(self, subject: Subject) -> Subject:
+        """Take *subject*, which is it compiled."""
+        self.subject = subject
+        if self.raw:
+            self._stored = None
+        return subject
 
     @property
     def is_absent(self) -> bool:
@@ -128,9 +146,9 @@ def open_subject(org: str, account: str, raw: bytes | None, trusted: Ed25519Publ
         IntegrityError: It does not verify, or is not what is published.
     """
     if raw is None:
-        return Held(_NOBODY, 0, b"")
+        return Held(account, _NOBODY, 0, b"")
     sealed = unseal(org, RecordKind.SUBJECT, account, raw, trusted=trusted)
-    return Held(read_subject(account, sealed.content), sealed.revision, raw)
+    return Held(account, read_subject(account, sealed.content), sealed.revision, raw)
 
 
 _NOBODY: Final = StoredSubject(None)
@@ -265,7 +283,7 @@ class LoadedOrganization(OrganizationSnapshot):
         held.used = True
         subject = held.subject
         if subject is None or subject.header is not self.header:
-            subject = held.subject = self.compile_subject(account)
+            subject = held.compiled(self.compile_subject(account))
         return subject
 
     def counts(self) -> dict[str, int]:
