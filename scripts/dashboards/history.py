@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from scripts.dashboards.traffic import Background, Clients, Kind, Service
 from scripts.issuer import Issuer, write_jwks
+from tests.integration.authority import DAY, Authority
 from tests.integration.redis.servers import RedisServer, free_ports
 from tests.integration.sidecar import ACME, ISSUER, ROUTE_FILE, Sidecar
 from tests.observability.prometheus import Prometheus
@@ -65,6 +66,9 @@ class Story:
         self._keys = [self._write_key(name) for name in ("ours", "others")]
         self._redis, self._sink = (self._start_redis(name, running) for name in ("policy-redis", "sink-redis"))
         self._services = [Service(self._background) for _ in range(2)]
+        self._authority = Authority(self._folder / "authority")
+        self._pair = self._authority.issue("gate", ends=5 * DAY)
+        self._context = self._authority.client()
         jwks = self._serve_keys(running)
         self.sidecars = [self._make_sidecar(number, jwks) for number in range(2)]
         for sidecar in self.sidecars:
@@ -77,8 +81,9 @@ class Story:
         for sidecar in self.sidecars:
             sidecar.start()
         kinds = self._kinds(self._key)
-        self._clients = [Clients(self._background, one.port, kinds, PER_SECOND) for one in self.sidecars]
+        self._clients = [Clients(self._background, one.port, kinds, PER_SECOND, self._context) for one in self.sidecars]
         self._guessing: Clients | None = None
+        self._plain: Clients | None = None
 
     # What happens.
 
@@ -97,18 +102,24 @@ class Story:
         junk = Kind.make(3, f"GET {ROUTE_FILE}", "Authorization: Bearer " + "x" * 200)
         # A key that may read, and tries to write: a burst of denials is an anomaly.
         stolen = Kind.make(1, f"PUT {ROUTE_FILE}", f"X-API-Key: {self._key}", body=b"{}")
-        self._guessing = Clients(self._background, self.sidecars[0].port, [junk, stolen], 20)
+        self._guessing = Clients(self._background, self.sidecars[0].port, [junk, stolen], 20, self._context)
+        self._plain = Clients(self._background, self.sidecars[0].port, [junk], 3, None)
 
     def end_guessing(self) -> None:
         """And go."""
-        if self._guessing is not None:
-            self._guessing.stop()
+        for clients in (self._guessing, self._plain):
+            if clients is not None:
+                clients.stop()
 
     def revoke(self) -> None:
         """Take one person's sessions back."""
         one = self.sidecars[0]
         done = one.run("session", "revoke", "--account", "user:nell", "--config", str(one.config))
         assert done.returncode == 0, done.stderr
+
+    def renew(self) -> None:
+        """Renew the certificate that both sidecars show."""
+        self._pair.replace(self._authority.issue("next", ends=90 * DAY))
 
     def slow_service(self, seconds: float) -> None:
         """Let the service behind the second sidecar take its time."""
@@ -140,6 +151,7 @@ class Story:
             (250, self.begin_guessing),
             (285, self.end_guessing),
             (310, self._sink.start),
+            (325, self.renew),
             (345, partial(self.slow_service, 0.15)),
             (380, self.stop_service),
             (395, self.start_service),
@@ -180,6 +192,10 @@ class Story:
         public = self._keys[0].with_suffix(".pub.pem")
         settings = {
             "admin": f"127.0.0.1:{admin}",
+            "listen": {
+                "address": "127.0.0.1:0",
+                "tls": {"cert": str(self._pair.cert), "key": str(self._pair.key)},
+            },
             "policy": {"source": self._redis.url, "timeout_ms": 2000, "public_key": f"file:{public}"},
             "audit": {"sinks": [{"redis": self._sink.url}], "max_bytes": 16 << 20, "segment_bytes": 1 << 18},
             "sessions": {

@@ -16,12 +16,13 @@ They need nothing but a Prometheus data source; data source, namespace, job and 
 of policy are marked on every panel. Dashed lines are where an [alert](../runbooks/index.md) begins, or what is aimed
 at.
 
-The pictures are drawn from what a Prometheus scraped from two sidecars in nine minutes of load, in which
+The pictures are drawn from what a Prometheus scraped from two sidecars in nine minutes of load with TLS, in which
 
 * policy was published twice, once so that it took rights away;
 * a publication was not signed by the right key, and was refused;
 * a client came with bad credentials, and with a key for what it may not do;
 * somebody's sessions were revoked, and one expired;
+* another one did not speak TLS, and the certificate was renewed;
 * the sink of the audit trail was away for two minutes;
 * the service behind one of them was slow, then away;
 * Redis was away for a minute;

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import math
 import random
+import ssl
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -116,15 +117,24 @@ class Clients:
         background: Where they run.
         kinds: What they send.
         per_second: On average; in waves.
+        context: They speak TLS; None for not.
 
     Attributes:
         port: Of the sidecar.
     """
 
-    def __init__(self, background: Background, port: int, kinds: Sequence[Kind], per_second: float) -> None:
+    def __init__(
+        self,
+        background: Background,
+        port: int,
+        kinds: Sequence[Kind],
+        per_second: float,
+        context: ssl.SSLContext | None,
+    ) -> None:
         self.port = port
         self._kinds = list(kinds)
         self._weights = [kind.weight for kind in kinds]
+        self._context = context
         self._pause_s = _CONNECTIONS / per_second
         self._began = time.monotonic()
         self._ends = [background.spawn(self._go_on()) for _ in range(_CONNECTIONS)]
@@ -136,8 +146,8 @@ class Clients:
 
     async def _go_on(self) -> None:
         while True:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=self._context)
                 try:
                     while True:
                         await asyncio.sleep(random.expovariate(1) * self._pause_s / self._wave())

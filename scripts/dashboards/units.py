@@ -30,7 +30,7 @@ def show(number: float, unit: Unit) -> str:
 def scale_of(number: float, unit: Unit) -> float:
     """Return how much the unit is that *number* is shown in, e.g. 60 for five minutes."""
     scales = {Unit.SECONDS: _SECONDS, Unit.BYTES: _BYTES, Unit.SHARE: _SHARES}.get(unit, _PLAIN)
-    return next((scale for scale, _ in scales if number >= scale), scales[-1][0])
+    return next((scale for scale, _ in scales if number >= 1.5 * scale), scales[-1][0])
 
 
 def _scaled(number: float, scales: tuple[tuple[float, str], ...]) -> str:
