@@ -152,13 +152,14 @@ def _more(client: socket.socket) -> bytes:
     return data
 
 
-def run_pinned(port: int, request: Path, *, rate: float, seconds: float, core: int) -> Latency:
-    """Run :func:`load` in a process of its own on *core*.
+def run_pinned(port: int, request: Path, *, rate: float, seconds: float, core: int, realtime: bool = False) -> Latency:
+    """Run :func:`load` in a process of its own on *core*; with *realtime* before everything else there.
 
     Raises:
         BenchError: It failed.
     """
-    command = ["taskset", "-c", str(core), sys.executable, "-m", "loadtests.openloop", "--port", str(port)]
+    command = ["chrt", "-r", "1"] if realtime else []
+    command += ["taskset", "-c", str(core), sys.executable, "-m", "loadtests.openloop", "--port", str(port)]
     command += ["--rate", str(rate), "--seconds", str(seconds), "--request", str(request)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
     if done.returncode:

@@ -28,8 +28,8 @@ from pathlib import Path
 from loadtests import bodies
 from loadtests.contenders import PEERS
 from loadtests.measurement import measure
-from loadtests.openloop import run_pinned
-from loadtests.peers import Peer, Sidegate
+from loadtests.openloop import Latency, run_pinned
+from loadtests.peers import Sidegate
 from loadtests.processes import BenchError, Child, accepts, free_port
 from loadtests.report import print_findings
 from loadtests.targets import Finding
@@ -50,6 +50,7 @@ class Setting:
     Attributes:
         folder: For files, empty.
         upstream: Port of the upstream.
+        upstream_pid: Its process.
         core: Of the proxies.
         other: Of everything else.
         rounds: How often each is measured.
@@ -60,6 +61,7 @@ class Setting:
 
     folder: Path
     upstream: int
+    upstream_pid: int
     core: int
     other: int
     rounds: int
@@ -73,10 +75,15 @@ class Setting:
         folder.mkdir()
         return Workload(folder)
 
-    def hurry(self, peer: Peer) -> None:
-        """Let *peer* run before everything else, if that is wished for."""
+    def hurry(self, *pids: int) -> None:
+        """Let processes run before everything else, if that is wished for."""
         if self.realtime:
-            os.sched_setscheduler(peer.child.pid, os.SCHED_RR, os.sched_param(1))
+            for pid in pids:
+                os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
+
+    def at_rate(self, port: int, request: Path, rate: float) -> Latency:
+        """Send *request* to *port* at a constant rate."""
+        return run_pinned(port, request, rate=rate, seconds=self.seconds, core=self.other, realtime=self.realtime)
 
 
 def compare(
@@ -277,14 +284,14 @@ def publish(setting: Setting) -> list[Finding]:
 
     try:
         peer.start()
-        setting.hurry(peer)
+        setting.hurry(peer.child.pid, setting.upstream_pid)
         request = peer.write("request.bin", workload.request(SCENARIOS["allowed"], "127.0.0.1").decode("ascii"))
-        quiet = run_pinned(peer.port, request, rate=1000, seconds=setting.seconds, core=setting.other)
+        quiet = setting.at_rate(peer.port, request, 1000)
         before = read_gauge(peer, "sidegate_loop_lag_seconds") * 1000
         editor = threading.Thread(target=change)
         editor.start()
         try:
-            busy = run_pinned(peer.port, request, rate=1000, seconds=setting.seconds, core=setting.other)
+            busy = setting.at_rate(peer.port, request, 1000)
         finally:
             over.set()
             editor.join()
@@ -306,14 +313,14 @@ def latency(setting: Setting) -> list[Finding]:
     p50s, p99s = [], []
     try:
         peer.start()
-        setting.hurry(peer)
         request = peer.write("request.bin", workload.request(SCENARIOS["allowed"], "127.0.0.1").decode("ascii"))
         full = measure(peer, workload, SCENARIOS["allowed"], seconds=1, core=setting.other)
+        setting.hurry(peer.child.pid, setting.upstream_pid)
         # Of the CPU that a request needs: what others take of the machine meanwhile is no part of it.
         rate = min(10_000.0, 0.5e6 / full.cpu_us)
         for _ in range(setting.rounds):
-            direct = run_pinned(setting.upstream, request, rate=rate, seconds=setting.seconds, core=setting.other)
-            through = run_pinned(peer.port, request, rate=rate, seconds=setting.seconds, core=setting.other)
+            direct = setting.at_rate(setting.upstream, request, rate)
+            through = setting.at_rate(peer.port, request, rate)
             p50s.append(through.p50_us - direct.p50_us)
             p99s.append(through.p99_us - direct.p99_us)
     finally:
@@ -360,7 +367,15 @@ def main() -> int:
     command = [sys.executable, "-m", "loadtests.upstream", "--port", str(port)]
     upstream = Child("upstream", command, cores[-1], folder / "upstream.log")
     setting = Setting(
-        folder, port, cores[0], cores[-1], options.rounds, options.seconds, options.mib, realtime=options.realtime
+        folder,
+        port,
+        upstream.pid,
+        cores[0],
+        cores[-1],
+        options.rounds,
+        options.seconds,
+        options.mib,
+        realtime=options.realtime,
     )
     findings: list[Finding] = []
     notes: list[str] = []

@@ -1,12 +1,12 @@
 """What every process of a sidecar has: policy, trail, metrics, and an end in good order."""
 
 import asyncio
-import gc
 import signal
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sidegate.app.blueprint import Blueprint, trail_settings
+from sidegate.app.garbage import leave_alone
 from sidegate.app.policy import Policy
 from sidegate.app.shipping import Shipping
 from sidegate.audit.trail import AuditTrail, DropCause
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from sidegate.redis_link.link import Link
 
 _log: Final = get_log("app")
-
-_YOUNG_OBJECTS: Final = 50_000
-"""Allocations between two looks of the garbage collector. Requests leave no cycles behind, so it finds next to nothing;
-at the default of 700 it costs about 5 % of the CPU."""
 
 _NANOS_PER_MILLI: Final = 1_000_000
 _NANOS_PER_SECOND: Final = 1_000_000_000
@@ -75,10 +71,7 @@ class Process:
         self._watch_gauges()
         self._lag.start()
         self._policy.follow(self.tasks)
-        # What was loaded stays: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_YOUNG_OBJECTS, 20, 50)
+        leave_alone()
 
     async def close(self) -> None:
         """End in good order: nothing recorded is lost, the chain is signed."""
