@@ -123,6 +123,24 @@ async def test_client_ends_within_a_head(rig: Rig, vera: bytes) -> None:
     assert rig.decisions() == []
 
 
+@pytest.mark.parametrize("ended", [pytest.param(True, id="ended"), pytest.param(False, id="open")])
+async def test_client_ends_within_a_body_that_nobody_reads_yet(rig: Rig, ana: bytes, ended: bool) -> None:
+    """The rest of a body cannot come from a client that ended its side while a connection to the upstream was opened:
+    nobody waits for it, and the upstream's connection is cut."""
+    client = rig.connect()
+    client.feed(put(b"a", ana, b"body")[:-1])
+    if ended:
+        client.feed_end()
+    await rig.settle()
+    assert (client.closed, rig.upstream.aborted) == (ended, ended)
+    if ended:
+        assert [record["ended"] for record in rig.completions()] == ["client_closed"]
+    else:
+        client.feed(b"y")
+        await rig.settle()
+        assert rig.forwarded.endswith(b"body"[:-1] + b"y")
+
+
 async def test_client_leaves_while_waiting(rig: Rig, vera: bytes) -> None:
     """When a client leaves, its upstream connection is ended and not used again; the record stands."""
     client = await rig.say(get(b"a", vera))

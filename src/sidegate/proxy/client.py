@@ -253,7 +253,10 @@ class ClientConnection(PieceReader):
 
     def resume(self) -> None:
         """Read from the client again."""
-        if self._paused and not self.transport.is_closing():
+        if self._is_complete and self.body is not None:
+            # It ended its side before anybody read its body, and what there was of it was not the whole.
+            self.transport.close()
+        elif self._paused and not self.transport.is_closing():
             self._paused = False
             self.transport.resume_reading()
 
