@@ -39,7 +39,7 @@ class Kind(Enum):
         (
             "RFC 9112 2.2, 5.1, 5.2; CVE-2019-16276 (Go), CVE-2019-16785 (waitress), CVE-2019-16869 (Netty), "
             "CVE-2021-22959, CVE-2022-32214, CVE-2023-30589, CVE-2024-27982, CVE-2025-23167 (Node, llhttp), "
-            "CVE-2023-25725 (HAProxy), CVE-2019-9900 (Envoy), CVE-2023-47627, CVE-2023-49081 (aiohttp)"
+            "CVE-2023-25725 (HAProxy), CVE-2019-9900 (Envoy), CVE-2023-47627 (aiohttp)"
         ),
         (
             "400 `malformed_request`, close: CRLF only, no folding, no blank before the colon, token names, "
@@ -65,7 +65,7 @@ class Kind(Enum):
         "Path confusion: dots, slashes, escapes, `;`, overlong UTF-8",
         (
             "RFC 3986 2.4, 6.2.2; CVE-2019-9901, CVE-2021-29492 (Envoy), CVE-2021-41773, CVE-2021-42013 (httpd), "
-            "CVE-2025-47952, CVE-2026-40912 (Traefik), CVE-2026-27587 (Caddy), CVE-2026-42274 (Heimdall)"
+            "CVE-2025-47952, CVE-2025-66490 (Traefik), CVE-2026-27587 (Caddy), CVE-2026-42274 (Heimdall)"
         ),
         "400 `ambiguous_path`, close: one canonical path is matched, decided, recorded and forwarded",
     )
