@@ -144,18 +144,19 @@ def expiry_warnings(files: TlsFiles, material: TlsMaterial, now: UnixMillis) -> 
     for expiry in material.expiries:
         if expiry.begins > now:
             hint = "check the clock of this machine, or wait"
-            yield _problem(files, expiry.path, f"is good only from {_date(expiry.begins)} on", hint)
+            yield _problem(files, expiry.path, f"is good only from {date_of(expiry.begins)} on", hint)
         elif expiry.is_near(now):
             what = "has expired on" if expiry.ends <= now else "expires on"
             hint = "renew it and put the new one in its place; no restart is needed"
-            yield _problem(files, expiry.path, f"{what} {_date(expiry.ends)}", hint)
+            yield _problem(files, expiry.path, f"{what} {date_of(expiry.ends)}", hint)
 
 
 def _problem(files: TlsFiles, path: Path | None, what: str, hint: str) -> Problem:
     return Problem(None, files.setting(path), f"is {path}, which {what}", hint)
 
 
-def _date(instant: UnixMillis) -> str:
+def date_of(instant: UnixMillis) -> str:
+    """Return *instant* for people."""
     return f"{datetime.fromtimestamp(instant / 1000).astimezone():%Y-%m-%d %H:%M %Z}"
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from sidegate.app.certificates import TlsFiles, TlsMaterial, all_files, expiry_warnings, read_material
+from sidegate.app.certificates import TlsFiles, TlsMaterial, all_files, date_of, expiry_warnings, read_material
 from sidegate.config.settings import Settings
 from sidegate.config.settings_model import TlsVersion
 from sidegate.core.model.errors import ConfigError, Problem
@@ -193,7 +193,7 @@ class RenewedContext:
         if isinstance(found, _Loaded):
             self._loaded = found
             self._reminded_at = 0
-            ends = {str(expiry.certificate): expiry.ends for expiry in found.material.expiries}
+            ends = {str(expiry.certificate): date_of(expiry.ends) for expiry in found.material.expiries}
             _log.info("tls_renewed", use=str(self.files.use), expires=ends)
             self.on_renewal()
         elif found is not None:
