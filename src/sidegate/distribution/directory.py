@@ -3,7 +3,6 @@
 
 import asyncio
 import gc
-import gc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
