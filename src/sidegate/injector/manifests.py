@@ -24,6 +24,9 @@ from sidegate.injector.shape import MalformedError, Object, object_at, objects_a
 MAX_BYTES: Final = 16 << 20
 """Of one file; the API server takes 3 MiB of an object."""
 
+MAX_DEPTH: Final = 64
+"""Collections in collections; an object of Kubernetes has about twenty. Reading takes longer with the square of it."""
+
 _START: Final = re.compile(r"(?m)^---(?=\s|$)")
 _BLOCK_LIST: Final = re.compile(r"(?m)^( *)[^\s#-][^\n]*:[ \t]*(?:#[^\n]*)?\n(?:[ \t]*(?:#[^\n]*)?\n)*( *)- ")
 
@@ -57,12 +60,14 @@ class Found:
         namespace: As it says, or empty.
         thing: The pod, the template of one, or the Service: part of the document.
         is_service: It is a Service.
+        around: What holds the template; the thing itself if there is nothing around it.
     """
 
     about: str
     namespace: str
     thing: Object
     is_service: bool
+    around: Object
 
 
 class Document:
@@ -114,7 +119,8 @@ class Document:
             return json.dumps(self.data, indent=_json_indent(self._text), ensure_ascii=False) + "\n"
         started = _START.match(self._text)
         head = self._text[: self._text.index("\n") + 1] if started is not None else ""
-        return head + _write_yaml(self.data, self._text)
+        text = _write_yaml(self.data, self._text)
+        return head + (text.replace("\n", "\r\n") if "\r\n" in self._text else text)
 
     def plain(self) -> Any:  # noqa: ANN401  any JSON
         """Return the document as kubectl reads it: YAML 1.1, in which `0444` is a number of another base."""
@@ -152,7 +158,7 @@ def _found(data: Object, depth: int) -> Iterator[Found]:
     name = str(metadata.get("name") or metadata.get("generateName") or "?")
     about, namespace = f"{kind.lower()}/{name}", str(metadata.get("namespace") or "")
     if (group, kind) == ("", "Service"):
-        yield Found(about, namespace, data, is_service=True)
+        yield Found(about, namespace, data, is_service=True, around=data)
     elif (path := _TEMPLATES.get((group, kind))) is not None:
         part = data
         for place, key in enumerate(path):
@@ -160,7 +166,7 @@ def _found(data: Object, depth: int) -> Iterator[Found]:
             if inner is None:
                 raise MalformedError(f"{about}: {'.'.join(path[: place + 1])}", "there")
             part = inner
-        yield Found(about, namespace, part, is_service=False)
+        yield Found(about, namespace, part, is_service=False, around=data)
 
 
 def _read_json(text: str, label: str) -> Any:  # noqa: ANN401  any JSON
@@ -182,6 +188,10 @@ def _round_trip(text: str) -> YAML:
 
 
 def _read_yaml(text: str, label: str) -> Any:  # noqa: ANN401  any YAML
+    if _is_deep(text):
+        raise UnreadableError(
+            f"{label}: is no YAML of Kubernetes: it is nested deeper than {MAX_DEPTH}; look for a typo"
+        )
     try:
         return _round_trip(text).load(text)
     except MarkedYAMLError as error:
@@ -190,6 +200,22 @@ def _read_yaml(text: str, label: str) -> Any:  # noqa: ANN401  any YAML
         raise UnreadableError(f"{place}: is no YAML: {error.problem or error.context}") from None
     except (YAMLError, ValueError, RecursionError) as error:
         raise UnreadableError(f"{label}: is no YAML: {str(error).splitlines()[0] if str(error) else error}") from None
+
+
+def _is_deep(text: str) -> bool:
+    """Whether *text* is nested deeper than anything that is meant; told by libyaml, which is fast whatever it is."""
+    depth = 0
+    try:
+        for event in pyyaml.parse(text, Loader=pyyaml.CSafeLoader):
+            if isinstance(event, pyyaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, pyyaml.CollectionEndEvent):
+                depth -= 1
+            if depth > MAX_DEPTH:
+                return True
+    except pyyaml.YAMLError:
+        return False  # what is wrong is told by who reads it
+    return False
 
 
 def _write_yaml(data: Any, text: str) -> str:  # noqa: ANN401  any YAML

@@ -130,8 +130,7 @@ def _inject_pod(
     result = inject(found.thing, definition, was)
     if isinstance(result, Untouched):
         _take_back(found.thing, was, added)
-        is_there = result.why == ALREADY
-        return Told(found.about, result.why, is_there)
+        return Told(found.about, _misplaced(found) or result.why, is_done=result.why == ALREADY)
     _apply(document, found.thing, result.edits)
     metadata = object_at(found.thing, "metadata", "") or {}
     labels = {k: v for k, v in texts_at(metadata, "labels", "metadata").items() if k != SIDECAR_LABEL}
@@ -139,6 +138,17 @@ def _inject_pod(
         injected.append(_Injected(found.about, found.namespace, labels, result.passage))
     notes = [note for note in result.notes if not note.startswith("Services ")]
     return Told(found.about, "; ".join(["injected", *notes]), is_done=True)
+
+
+def _misplaced(found: Found) -> str | None:
+    """Return what to say when the annotation is on the workload, where no pod gets it."""
+    if found.around is found.thing:
+        return None
+    own = texts_at(object_at(found.around, "metadata", "") or {}, "annotations", "metadata")
+    of_pods = texts_at(object_at(found.thing, "metadata", "") or {}, "annotations", "metadata")
+    if INJECT not in own or INJECT in of_pods:
+        return None
+    return f"`{INJECT}` is on the workload itself; move it to the pod template's metadata"
 
 
 ALREADY: Final = "it has the sidecar already"

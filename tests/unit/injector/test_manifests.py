@@ -39,7 +39,8 @@ def test_what_does_not_change_comes_out_as_it_went_in(text: str) -> None:
         pytest.param(b"{", "f: is no JSON", id="cut-json"),
         pytest.param(b"a: \xff\n", "is not UTF-8 at byte 3", id="no-utf-8"),
         pytest.param(b"a: 1\n---\nb: {\n", "f, document 2", id="second-document"),
-        pytest.param(b"[" * 2_000, "is no YAML", id="deep"),
+        pytest.param(b"[" * 200_000, "nested deeper than 64", id="deep"),
+        pytest.param(b"\n".join(b"  " * n + b"a:" for n in range(300)), "nested deeper than 64", id="deep-blocks"),
         pytest.param(b"x" * (MAX_BYTES + 1), "has more than 16 MiB", id="large"),
         pytest.param(b"%YAML 1.2\n---\na: 1\n", "is no YAML", id="directive"),
         pytest.param(b"a: !!python/object:os.system x\nb: [\n", "is no YAML", id="tag"),
@@ -129,6 +130,14 @@ def test_the_first_list_tells_how_lists_are_indented() -> None:
         (document,) = read_documents(text.encode(), "f")
         document.is_changed = True
         assert document.text() == text
+
+
+def test_line_ends_stay() -> None:
+    """Those of another system, too."""
+    text = POD.replace("\n", "\r\n")
+    (document,) = read_documents(f"---\r\n{text}".encode(), "f")
+    document.is_changed = True
+    assert document.text() == f"---\r\n{text}"
 
 
 def test_shared_parts_are_not_changed() -> None:

@@ -158,6 +158,16 @@ def test_who_does_not_ask_is_told_and_left_alone() -> None:
     assert "annotations" not in read[0].data["spec"]["template"]["metadata"]
 
 
+def test_an_annotation_on_the_workload_is_told() -> None:
+    """A usual mistake: no pod gets it from there."""
+    text = DEPLOYMENT.replace(
+        "  name: datastore   # its name", "  name: datastore\n  annotations: {sidegate.dev/inject: enabled}"
+    )
+    (told,) = inject_documents(documents(text), default_definition(), {})
+    assert told.text == "`sidegate.dev/inject` is on the workload itself; move it to the pod template's metadata"
+    assert not told.is_done
+
+
 def test_all_refusals_are_told() -> None:
     """Of every object, not of the first only."""
     read = documents(
