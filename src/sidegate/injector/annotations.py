@@ -36,6 +36,7 @@ MEANINGS: Final = {
     "settings": "further settings, written as in `sidegate.yaml`; paths absolute",
     "resources": "of the sidecar, as JSON",
     "image": "of the sidecar",
+    "image-pull-secret": "name of a Secret to pull it with, if the pod has none for its registry",
     "native": "`true`: an init container that stays; `false`: an ordinary container",
     "checkpoint-key": "`SECRET/KEY` with the key that signs checkpoints",
     "session-secret": "`SECRET/KEY` with the shared secret of HS256 session tokens",
@@ -89,6 +90,7 @@ class Wishes:
         settings: Variables and their values.
         resources: In place of the definition's.
         image: In place of the definition's.
+        pull_secret: That the pod gets for it.
         native: In place of the definition's.
         secrets: By the file that the sidecar reads them from.
         variables: Settings from Secrets.
@@ -105,6 +107,7 @@ class Wishes:
     settings: tuple[tuple[str, str], ...]
     resources: Mapping[str, Any] | None
     image: str | None
+    pull_secret: str | None
     native: bool | None
     secrets: tuple[tuple[str, SecretKey], ...]
     variables: tuple[tuple[str, SecretKey], ...]
@@ -184,6 +187,7 @@ def read_wishes(annotations: Mapping[str, str]) -> tuple[Wishes | None, list[Pro
         settings=reader.read_settings(),
         resources=reader.read("resources", _resources),
         image=reader.read("image", _image),
+        pull_secret=reader.read("image-pull-secret", _name),
         native=reader.read("native", _truth),
         secrets=(
             *((path, key) for path, key in files if key is not None),

@@ -37,7 +37,7 @@ from sidegate.injector.shape import (
     texts_at,
 )
 from sidegate.injector.sidecar import build_sidecar
-from sidegate.injector.undo import Before, before, encode_record
+from sidegate.injector.undo import PULL_SECRETS, Before, before, encode_record
 
 DEFAULT_GRACE_S: Final = 30
 """What Kubernetes gives a pod that does not say."""
@@ -109,6 +109,7 @@ def inject(pod: Object, definition: Definition, was: Before | None = None) -> In
         raise RefusedError(problems)
     edits = [*moved, *(one for one in probes if isinstance(one, Edit))]
     edits += _into_spec(spec, container, volumes, definition, native=native)
+    edits += _pull_secret(spec, wishes.pull_secret)
     edits += _into_metadata(pod, wishes, encode_record(pod, edits, was or before(pod)))
     return Injection(tuple(edits), tuple(_notes(passage, moved)), passage)
 
@@ -163,6 +164,12 @@ def _into_spec(
     yield _put(spec, ("spec", "terminationGracePeriodSeconds"), needed)
     yield from _append(spec, "initContainers" if native else "containers", [container])
     yield from _append(spec, "volumes", volumes)
+
+
+def _pull_secret(spec: Object, name: str | None) -> Iterator[Edit]:
+    there = [one.get("name") for one in objects_at(spec, PULL_SECRETS, "spec")]
+    if name is not None and name not in there:
+        yield from _append(spec, PULL_SECRETS, [{"name": name}])
 
 
 def _append(spec: Object, key: str, new: list[Object]) -> Iterator[Edit]:

@@ -24,11 +24,14 @@ VERSION: Final = 1
 _MAX_BYTES: Final = 65_536
 _VOLUME_PREFIX: Final = "sidegate-"
 
+PULL_SECRETS: Final = "imagePullSecrets"
+
 # Lists and mappings that are made when they are missing, and go when they are empty again.
 _MADE: Final = (
     ("spec", "initContainers"),
     ("spec", "containers"),
     ("spec", "volumes"),
+    ("spec", PULL_SECRETS),
     ("metadata", "labels"),
     ("metadata", "annotations"),
     ("metadata",),
@@ -70,8 +73,12 @@ def encode_record(pod: Object, edits: Iterable[Edit], was: Before) -> str:
         was: How it was.
     """
     changed = []
+    secrets: list[str] = []
     for edit in edits:
-        if not isinstance(edit.given, dict | list):
+        if edit.place[:2] == ("spec", PULL_SECRETS):
+            listed = edit.given if isinstance(edit.given, list) else [edit.given]
+            secrets += [one["name"] for one in listed]
+        elif not isinstance(edit.given, dict | list):
             step: dict[str, Any] = {"at": _by_name(pod, edit.place), "new": edit.given}
             parent = _value_at(pod, edit.place[:-1])
             if edit.place[-1] in parent:
@@ -81,6 +88,7 @@ def encode_record(pod: Object, edits: Iterable[Edit], was: Before) -> str:
     record = {
         "v": VERSION,
         "changed": changed,
+        "secrets": secrets,
         "made": dict(was.missing),
         "label": label,
         "annotations": sorted(was.added),
@@ -143,6 +151,7 @@ def uninject(pod: Object) -> bool:
     for section in CONTAINER_LISTS:
         _drop(objects_at(spec, section, "spec"), lambda name: name == CONTAINER_NAME)
     _drop(objects_at(spec, "volumes", "spec"), lambda name: name.startswith(_VOLUME_PREFIX))
+    _drop(objects_at(spec, PULL_SECRETS, "spec"), lambda name: name in record["secrets"])
     labels = object_at(metadata, "labels", "metadata")
     if labels is not None:
         labels.pop(SIDECAR_LABEL, None)
@@ -212,6 +221,8 @@ def _is_record(record: dict[str, Any]) -> bool:
         record.get("v") == VERSION
         and isinstance(record.get("changed"), list)
         and all(_is_step(step) for step in record["changed"])
+        and isinstance(record.get("secrets"), list)
+        and all(isinstance(name, str) for name in record["secrets"])
         and isinstance(record.get("made"), dict)
         and set(record["made"]) <= {"/".join(place) for place in _MADE}
         and (record.get("label") is None or isinstance(record["label"], str))

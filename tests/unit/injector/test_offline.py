@@ -1,9 +1,11 @@
 """Manifests get the sidecar as pods do, their Services are led to it, and all of it can be taken back."""
 
 import json
+from typing import Any
 
 import pytest
 import yaml
+from tests.unit.deploy.test_kubernetes_schemas import problems
 from tests.unit.injector.samples import REVIEWS, injected, pod_of
 
 from sidegate.injector.annotations import INJECTED
@@ -107,6 +109,44 @@ def test_it_is_the_webhooks_result(name: str) -> None:
     after = yaml.safe_load(texts(read))
     expected = injected(name)
     assert after == {**expected, "apiVersion": "v1", "kind": "Pod"}
+
+
+TEMPLATES = {
+    "Deployment": "deployment", "StatefulSet": "statefulset", "DaemonSet": "daemonset", "Job": "job",
+    "CronJob": "cronjob",
+}  # fmt: skip
+
+
+def workload(kind: str) -> dict[str, Any]:
+    """Return the workload that a controller made the pod of a review from."""
+    pod = pod_of(TEMPLATES[kind])
+    labels = {"app": "datastore"}
+    metadata = {"labels": labels, "annotations": pod["metadata"]["annotations"]}
+    spec: dict[str, Any] = {"template": {"metadata": metadata, "spec": pod["spec"]}}
+    if kind == "CronJob":
+        spec = {"schedule": "0 3 * * *", "jobTemplate": {"spec": spec}}
+    elif kind != "Job":
+        spec["selector"] = {"matchLabels": dict(labels)}
+    if kind == "StatefulSet":
+        spec["serviceName"] = "datastore"
+    group = "batch/v1" if kind.endswith("Job") else "apps/v1"
+    return {"apiVersion": group, "kind": kind, "metadata": {"name": "datastore"}, "spec": spec}
+
+
+@pytest.mark.parametrize("kind", TEMPLATES)
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_workloads_stay_what_the_api_takes(kind: str, form: str) -> None:
+    """Each kind with a sidecar in its template is checked strictly; without it again it is the original."""
+    original = workload(kind)
+    read = documents(yaml.safe_dump(original) if form == "yaml" else json.dumps(original))
+    (told,) = inject_documents(read, default_definition(), {})
+    assert told.is_done
+    after = read[0].plain()
+    for version in ("1.29", "1.33", "1.37"):
+        assert problems(after, version) == []
+    again = documents(texts(read))
+    uninject_documents(again)
+    assert again[0].plain() == original
 
 
 def test_services_of_the_pods_are_led_to_the_sidecar() -> None:

@@ -46,6 +46,10 @@ SPEC = st.fixed_dictionaries(
         "enableServiceLinks": st.sampled_from([True, False, None]),
         "terminationGracePeriodSeconds": st.sampled_from([0, 30, 90, None]),
         "restartPolicy": st.just("Always"),
+        "imagePullSecrets": st.lists(
+            st.fixed_dictionaries({"name": st.sampled_from(["pull", "own"])}), max_size=2, unique_by=str
+        )
+        | st.none(),
     },
 )
 LABELS = st.dictionaries(st.sampled_from(["app", "sidegate.dev/sidecar"]), st.sampled_from(["a", "b"])) | st.none()
@@ -66,7 +70,7 @@ def injection_of(pod: dict[str, Any], definition: Definition) -> Injection | Non
 @given(PODS, st.booleans(), st.sampled_from(["9000", "http", "80"]))
 def test_injection_is_idempotent_and_undone(pod: dict[str, Any], native: bool, upstream: str) -> None:
     """For any pod: injected twice is injected once, uninjected is the original; a refusal changes nothing."""
-    wanted = {"inject": "enabled", "config": "c", "upstream-port": upstream}
+    wanted = {"inject": "enabled", "config": "c", "upstream-port": upstream, "image-pull-secret": "pull"}
     pod["metadata"]["annotations"] = {PREFIX + name: text for name, text in wanted.items()}
     original = copy.deepcopy(pod)
     definition = default_definition().model_copy(update={"native": native})
@@ -138,6 +142,7 @@ RECORD = json.loads(injected("deployment")["metadata"]["annotations"][INJECTED])
         pytest.param(json.dumps({**RECORD, "made": {"spec/x": "absent"}}), id="unknown-place"),
         pytest.param(json.dumps({**RECORD, "annotations": ["kubernetes.io/x"]}), id="others-annotation"),
         pytest.param(json.dumps({**RECORD, "label": 7}), id="no-label"),
+        pytest.param(json.dumps({**RECORD, "secrets": [7]}), id="no-secrets"),
     ],
 )
 def test_a_strange_record_is_not_followed(record: str) -> None:
