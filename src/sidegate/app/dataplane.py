@@ -42,7 +42,9 @@ def build_gateway(process: Process, identity: Identity) -> Gateway:
         reverifier=Reverifier(identity.state, surfaces),
         trail=process.trail,
         pool=_pool(process),
-        refusals=Refusals(hidden=settings.hide, minimal=settings.problem_detail is ProblemDetail.MINIMAL),
+        refusals=Refusals(
+            process.clock, hidden=settings.hide, minimal=settings.problem_detail is ProblemDetail.MINIMAL
+        ),
         metrics=process.metrics,
         machines=MachineWatch(
             AnomalyRules(

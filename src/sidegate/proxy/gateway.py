@@ -129,7 +129,11 @@ class Gateway:
         self._prepared: Memo[tuple[LineReading, int], Prepared] = Memo(REMEMBERED_QUESTIONS)
         self.connections: set[Guest] = set()
         self._successions = 0
-        self.overloaded_answer = refusals.write(Reason.OVERLOADED, NO_RECORD, close=True, head_only=False).wire
+
+    @property
+    def overloaded_answer(self) -> bytes:
+        """What a client gets that cannot even be asked what it wants."""
+        return self.refusals.write(Reason.OVERLOADED, NO_RECORD, close=True, head_only=False).wire
 
     def accept(self, arrival: Arrival = DIRECT) -> ClientConnection:
         """Make what speaks HTTP/1 on a new connection."""

@@ -1,5 +1,6 @@
 """Answers that Sidegate gives itself (spec 6.5)."""
 
+from email.utils import formatdate
 from typing import Final
 
 from sidegate.core.model.decision import Reason, deny
@@ -7,6 +8,7 @@ from sidegate.core.model.value import hot_value
 from sidegate.core.routing.resolve import Ask
 from sidegate.core.wire.memo import MakingMemo
 from sidegate.core.wire.problem import problem_response, status_of
+from sidegate.telemetry.clock import Clock
 
 _NOT_FOUND = 404
 
@@ -16,7 +18,7 @@ REMEMBERED_TEMPLATES: Final = 1024
 PLACEHOLDER: Final = "\x7f" * 36
 
 _Kind = tuple[Reason, int, str | None, tuple[str, str] | None, bool, bool]
-_Template = tuple[bytes, bytes | None]
+_Template = tuple[bytes, bytes, bytes | None]
 
 
 @hot_value
@@ -27,19 +29,40 @@ class Refusal:
     wire: bytes
 
 
+class DateLine:
+    """The header line that says when an answer was made (RFC 9110 section 6.6.1), put together once a second."""
+
+    __slots__ = ("_clock", "_line", "_second")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._second = -1
+        self._line = b""
+
+    def now(self) -> bytes:
+        """Return it, with CRLF."""
+        second = self._clock.now() // 1000
+        if second != self._second:
+            self._second = second
+            self._line = b"Date: %b\r\n" % formatdate(second, usegmt=True).encode("ascii")
+        return self._line
+
+
 class Refusals:
     """Writes refusals as configured.
 
-    Refusals have to be cheap: equal ones are put together once, and only the decision's id is new.
+    Refusals have to be cheap: equal ones are put together once, and only the date and the decision's id are new.
 
     Args:
+        clock: Of their dates.
         hidden: Reasons that are answered as 404, so that nothing can be discovered (``hide``).
         minimal: Leave authority and target out (``problem_detail: minimal``).
     """
 
-    __slots__ = ("_hidden", "_minimal", "_templates")
+    __slots__ = ("_date", "_hidden", "_minimal", "_templates")
 
-    def __init__(self, *, hidden: frozenset[Reason], minimal: bool) -> None:
+    def __init__(self, clock: Clock, *, hidden: frozenset[Reason], minimal: bool) -> None:
+        self._date = DateLine(clock)
         self._hidden = hidden
         self._minimal = minimal
         self._templates: MakingMemo[_Kind, _Template] = MakingMemo(REMEMBERED_TEMPLATES, _make_template)
@@ -75,8 +98,11 @@ class Refusals:
             status = _NOT_FOUND
         elif not status:
             status = status_of(reason)
-        before, after = self._templates.get((reason, status, detail, about, close, head_only))
-        return Refusal(status, before if after is None else b"%b%b%b" % (before, decision_id, after))
+        line, before, after = self._templates.get((reason, status, detail, about, close, head_only))
+        date = self._date.now()
+        if after is None:
+            return Refusal(status, b"%b%b%b" % (line, date, before))
+        return Refusal(status, b"%b%b%b%b%b" % (line, date, before, decision_id, after))
 
 
 def with_notes(wire: bytes, notes: bytes) -> bytes:
@@ -92,6 +118,7 @@ def _make_template(kind: _Kind) -> _Template:
     wire = problem_response(
         deny(reason), PLACEHOLDER, status=status, detail=detail, about=about, close=close, head_only=head_only
     )
-    before, found, after = wire.partition(PLACEHOLDER.encode("ascii"))
+    line, crlf, rest = wire.partition(b"\r\n")
+    before, found, after = rest.partition(PLACEHOLDER.encode("ascii"))
     # An answer to HEAD has no body that could hold an id.
-    return before, after if found else None
+    return line + crlf, before, after if found else None
