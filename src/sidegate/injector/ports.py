@@ -104,6 +104,12 @@ def find_passage(ports: list[DeclaredPort], wishes: Wishes, definition: Definiti
     if len(numbers) > 1:
         return refusal(key, f"is '{wanted}', which two containers declare{listed}", "write the number")
     (upstream,) = numbers
+    if wishes.port is None and upstream == definition.ports.data:
+        # Never by accident: a service that listens on all addresses could not start beside it.
+        hint = f"write another number; or {upstream}, if the service listens on 127.0.0.1 only, to take it over"
+        return refusal(
+            f"{PREFIX}port", f"is missing, and {upstream}, where the sidecar listens, is the service's", hint
+        )
     return Passage(wishes.port or definition.ports.data, upstream, wishes.admin_port or definition.ports.admin)
 
 
