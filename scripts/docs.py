@@ -14,6 +14,7 @@ from sidegate.app.examination.examine import CHECKS
 from sidegate.cli.reference import exit_code_table, write_reference
 from sidegate.core.model.decision import Reason, remedy_of
 from sidegate.core.wire.problem import TYPE_BASE, detail_of, status_of
+from sidegate.injector.numbers import MEANINGS
 from sidegate.telemetry.reference import metrics_reference
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,7 +26,12 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 def metrics_page() -> str:
     """Every metric."""
     where = "`/metrics` of the admin port, as Prometheus text or OpenMetrics."
-    return f"# Metrics\n\n{NOTE}{where}\n\n{metrics_reference()}"
+    injector = "".join(f"| `{name}` | {meaning} |\n" for name, meaning in MEANINGS.items())
+    others = "`/metrics` of `sidegate injector`, beside `sidegate_tls_*` and `process_*`."
+    return (
+        f"# Metrics\n\n{NOTE}{where}\n\n{metrics_reference()}\n"
+        f"## Of the injector\n\n{others}\n\n| metric | meaning |\n|---|---|\n{injector}"
+    )
 
 
 def reasons_page() -> str:
