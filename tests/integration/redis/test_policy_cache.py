@@ -19,6 +19,7 @@ from tests.integration.redis.test_sidecar import DENIES, RECOVERY_S, publish, pu
 from tests.integration.sidecar import ACME, Sidecar
 from tests.integration.waiting import eventually
 
+from sidegate.core.model.authority import Authority
 from sidegate.core.model.errors import IntegrityError
 from sidegate.core.model.units import Millis
 from sidegate.core.policy.document import KeyEntry, PolicyDocument
@@ -26,6 +27,7 @@ from sidegate.distribution.ports import Fetched, Want
 from sidegate.distribution.redis_cache import PolicyCache
 from sidegate.distribution.redis_cache_content import KeptOrganization, follow_steps, merge
 from sidegate.distribution.redis_source import SourceLimits
+from sidegate.distribution.staleness import Staleness
 from sidegate.local_cache.file import CacheFile
 from sidegate.local_cache.sealed import CacheLabel, Kept
 from sidegate.telemetry import clock
@@ -92,7 +94,7 @@ class TestSidecar:
         policy_redis.kill()
         sidecar.close()
 
-    @pytest.mark.parametrize("workers", [1, 2])
+    @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
     def test_begins_with_the_last_state(
         self, workers: int, policy_redis: RedisServer, follow: Callable[..., Sidecar]
     ) -> None:
@@ -113,6 +115,7 @@ class TestSidecar:
         eventually(lambda: put(sidecar) == (403, "denied_by_rule"), "the change is in force", RECOVERY_S * workers)
         eventually(lambda: put(sidecar, "vera") == (403, "not_granted"), "others are decided", RECOVERY_S * workers)
 
+    @pytest.mark.slow
     def test_age_counts_from_when_it_was_current(
         self, policy_redis: RedisServer, follow: Callable[..., Sidecar]
     ) -> None:
@@ -139,6 +142,7 @@ class TestSidecar:
         policy_redis.start()
         eventually(lambda: any(event["event"] == "redis_connected" for event in sidecar.events()), "redis is found")
 
+    @pytest.mark.slow
     def test_damaged(self, policy_redis: RedisServer, follow: Callable[..., Sidecar]) -> None:
         """What is not what was written is refused whole, told, and the sidecar is not ready by it."""
         publish(policy_redis.url)
@@ -170,6 +174,7 @@ class TestSidecar:
         assert put(sidecar) == (200, "")
         assert sidecar.ask_admin("/readyz").status == 200
 
+    @pytest.mark.slow
     def test_switched_off(self, policy_redis: RedisServer, follow: Callable[..., Sidecar]) -> None:
         """With no room nothing is kept, and a last stop writes nothing either."""
         publish(policy_redis.url)
@@ -316,6 +321,22 @@ class TestContent:
         async with Keeping.opened(own_redis.url, tmp_path) as keeping:
             assert await keeping.following.reason() == Fetched.UNAVAILABLE
             assert keeping.following.policies.checked_at is None
+
+    async def test_is_as_old_as_when_it_was_current(self, own_redis: RedisServer, tmp_path: Path) -> None:
+        """A restart makes nothing younger: what is too old for an authority is not decided for it."""
+        async with Publishing(own_redis.url) as publisher, Keeping.opened(own_redis.url, tmp_path) as keeping:
+            await publisher.publish(acme())
+            assert await keeping.following.reason() == "granted"
+            await keeping.cache.flush()
+        own_redis.kill()
+        at = caches(tmp_path, own_redis.url)[0].at
+        limits = SourceLimits(staleness=Staleness(LONG, {Authority.DELETE: Millis(1)}))
+        async with Keeping.opened(own_redis.url, tmp_path, limits=limits) as keeping:
+            one = keeping.following
+            await one.until(lambda: clock.now() > at + 1, "time passes")
+            assert await one.reason(authority=Authority.DELETE) == Fetched.UNAVAILABLE
+            assert await one.reason(authority=Authority.READ) == "granted"
+            assert one.policies.checked_at == at
 
     async def test_of_another_source(self, own_redis: RedisServer, redis: RedisServer, tmp_path: Path) -> None:
         """What was kept of one Redis says nothing about another."""

@@ -148,6 +148,10 @@ FAULTS: Final = [
 ]
 
 
+LEFT_TO_SLOW: Final = frozenset({"stopped", "cut-off", "reset"})
+"""Rows that differ little from others, or that whole sidecars are held to."""
+
+
 @pytest.fixture
 def arena(make_redis: MakeRedis) -> Iterator[Arena]:
     """Return a server with the policy, which it has again after it was killed."""
@@ -190,7 +194,13 @@ async def mends(fault: Fault, arena: Arena, one: Following) -> None:
     await one.until(lambda: not one.policies.problems, "nothing is wrong any more")
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, marks=pytest.mark.slow if fault.name in LEFT_TO_SLOW else (), id=fault.name)
+        for fault in FAULTS
+    ],
+)
 class TestEveryRow:
     """What holds whatever happens."""
 
