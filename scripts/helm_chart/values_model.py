@@ -198,6 +198,7 @@ class CertManager(_Values):
 class InjectorTls(_Values):
     secretName: NameOrNone
     caBundle: Annotated[str, Field(pattern="^(-----BEGIN CERTIFICATE-----(.|\\n)*)?$", max_length=65_536)]
+    clientCa: Annotated[str, Field(pattern="^[-._a-zA-Z0-9]*$")]
     certManager: CertManager
 
 

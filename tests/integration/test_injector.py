@@ -1,6 +1,7 @@
 """The webhook as it runs: a real process, TLS, curl; renewed certificates, hostile clients, an end in good order."""
 
 import base64
+import contextlib
 import http.client
 import json
 import signal
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 from tests.integration.authority import Authority, Pair
 from tests.integration.waiting import eventually
+
+from sidegate.injector.server import MAX_WAITING
 
 REVIEW = Path(__file__).parents[1] / "unit/injector/reviews/deployment.json"
 HOST = "gate.prod.svc"
@@ -166,6 +169,19 @@ def test_hostile_requests_are_refused(
     )
     assert done.stdout.decode() == expected
     assert injector.review(json.loads(REVIEW.read_text()))[0] == 200
+
+
+def test_who_sends_slowly_holds_few(injector: Injector) -> None:
+    """So many bodies are waited for and no more: the next one is told to come again, and served once they are gone."""
+    context = ssl.create_default_context(cafile=str(injector.authority.file))
+    head = f"POST /inject HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n"
+    review = json.loads(REVIEW.read_text())
+    with contextlib.ExitStack() as held:
+        for _ in range(MAX_WAITING):
+            plain = held.enter_context(socket.create_connection(("127.0.0.1", injector.port), timeout=10))
+            held.enter_context(context.wrap_socket(plain, server_hostname=HOST)).sendall(head.encode())
+        eventually(lambda: injector.review(review)[0] == 503, "no more are waited for")
+    eventually(lambda: injector.review(review)[0] == 200, "it answers again")
 
 
 def test_numbers_are_for_prometheus(injector: Injector) -> None:

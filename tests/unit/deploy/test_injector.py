@@ -11,7 +11,9 @@ import pytest
 import yaml
 from helm_python import HelmRenderError, HelmValuesError
 from tests.unit.deploy.rendering import NOTES, Charts, Document, merged, value_sets
+from typer.main import get_command
 
+from sidegate.cli.commands.injector import app as injector_app
 from sidegate.config.settings import load_settings, masked
 from sidegate.injector.annotations import PREFIX, SIDECAR_LABEL
 from sidegate.injector.definition import Definition, default_definition
@@ -121,6 +123,29 @@ def test_whom_the_api_server_trusts(charts: Charts) -> None:
         "injector-certmanager": ({"cert-manager.io/inject-ca-from": "prod/gate-sidegate"}, None),
         "injector-secret": (None, INJECTORS["injector-secret"]["injector"]["tls"]["caBundle"]),
     }
+
+
+def test_the_api_server_may_have_to_prove_itself(charts: Charts) -> None:
+    """Only where a key of the Secret is named for it."""
+    for name, values in INJECTORS.items():
+        (container,) = one(charts.documents(values), "Deployment")["spec"]["template"]["spec"]["containers"]
+        asked = [argument for argument in container["args"] if argument.startswith("--client-ca=")]
+        wanted = values["injector"]["tls"].get("clientCa")
+        assert asked == ([f"--client-ca=/etc/sidegate/tls/{wanted}"] if wanted else []), name
+
+
+def test_every_argument_is_known(charts: Charts) -> None:
+    """What the Deployment calls the program with is what the program takes."""
+    options = {option for parameter in injector_command().params for option in parameter.opts}
+    for values in INJECTORS.values():
+        (container,) = one(charts.documents(values), "Deployment")["spec"]["template"]["spec"]["containers"]
+        assert container["args"][0] == "injector"
+        assert {argument.partition("=")[0] for argument in container["args"][1:]} <= options
+
+
+def injector_command() -> Any:
+    """Return the command as typer has it."""
+    return get_command(injector_app)
 
 
 def test_cert_manager_makes_the_mounted_secret(charts: Charts) -> None:
