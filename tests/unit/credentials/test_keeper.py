@@ -144,6 +144,25 @@ class TestKeeping:
         assert second.state.held.remembered.revoked_at((RevokedKind.ACCOUNT, "user:ana")) == T
         assert list(second.state.held.remembered.uses()) == [UsedUp("acme/k1", T)]
 
+    async def test_what_is_over_is_kept_at_once(self, tmp_path: Path) -> None:
+        """In the turn of the loop in which it is heard of: who is killed after it was told knows it when started again.
+        Many of them cost one write."""
+        first = Beginning()
+        keeper = first.keeper(tmp_path)
+        await keeper.resume()
+        first.state.following.resume(place(5), Millis(10), is_current=True)
+        first.state.held.learn(SESSION, KnownFact(None, session=session(T)))
+        await keeper.flush()
+        first.state.held.revoke(REVOKED)
+        for number in range(500):
+            first.state.held.revoke(Revoked(RevokedKind.SESSION, f"s{number}", T))
+        await asyncio.sleep(0)
+        second = Beginning()
+        await second.keeper(tmp_path).resume()
+        assert second.state.held.is_revoked(RevokedKind.SESSION, "s1", None)
+        assert second.state.held.remembered.revoked_at((RevokedKind.ACCOUNT, "user:ana")) == T
+        assert (second.state.following.place, second.state.following.age) == (place(5), 10)
+
     async def test_what_was_forgotten_is_not_kept(self, tmp_path: Path) -> None:
         """Facts that no longer hold go from the file; what is over stays in it."""
         first = Beginning()
