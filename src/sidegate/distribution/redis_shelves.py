@@ -105,6 +105,8 @@ class Shelves:
             Whether what was verified with the last snapshot has to be looked at again.
         """
         name = known.name
+        if self._organizations.get(name) is not known:
+            return False  # it had to go while it was read
         self._note(known, taken)
         for account, held in taken.put.items():
             taken.dropped.pop(account, None)

@@ -134,6 +134,18 @@ def test_dropped_whole() -> None:
     assert made.current.subject("acme", "user:u0") is None
 
 
+def test_gone_while_it_was_read() -> None:
+    """What comes for an organization that had to go meanwhile is neither decided with nor kept."""
+    log = CacheLog()
+    made, known = Shelves(10, Piecework(), log), Organization("acme")
+    made.add(known)
+    take(made, known, "user:u0")
+    made.drop(known)
+    log.begin()
+    assert not take(made, known, "user:u1", changes=())
+    assert (made.current.subject("acme", "user:u1"), len(made), log.take()) == (None, 0, [])
+
+
 def test_many_go_in_pieces() -> None:
     """They are not in memory at once, and off the shelves after a while; who came meanwhile is not touched."""
     work = Patient()
