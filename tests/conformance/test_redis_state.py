@@ -10,6 +10,7 @@ from tests.integration.redis.conftest import cluster, shared_cluster
 from tests.integration.redis.servers import Cluster, RedisServer
 
 from sidegate.core.model.decision import Reason
+from sidegate.core.model.errors import DependencyError
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.credentials.events import Revoked, RevokedKind
 from sidegate.credentials.redis_following import SETTLE
@@ -196,6 +197,62 @@ def test_the_end_is_lost(stores: RedisStores, redis: RedisServer) -> None:
     assert worker.wait(worker.state.connect())
     assert stores.worker().refusal_of(session(), T) == Reason.SESSION_REVOKED
     assert redis.command("GET", "sidegate:{state}:sequence") == "2"
+
+
+SEQUENCE = "sidegate:{state}:sequence"
+SPOILT = "sidegate:{state}:revoked:session:s1"
+
+
+@pytest.mark.parametrize(
+    "junk", [pytest.param(("SET", SPOILT, "junk"), id="no-number"), pytest.param(("RPUSH", SPOILT, "x"), id="a-list")]
+)
+def test_a_revocation_takes_the_place_of_junk(stores: RedisStores, redis: RedisServer, junk: tuple[str, ...]) -> None:
+    """Whatever lies under its key, whoever revokes again is heard; so is who writes again what Redis lost."""
+    worker = stores.worker()
+    redis.command(*junk)
+    worker.revoke(REVOKED)
+    assert stores.worker().refusal_of(session(), T) == Reason.SESSION_REVOKED
+    redis.command("FLUSHALL")
+    redis.command(*junk)
+    assert not worker.wait(worker.state.connect())
+    stores.clock.advance(SETTLE)
+    assert worker.wait(worker.state.connect())
+    assert stores.worker().refusal_of(session(), T) == Reason.SESSION_REVOKED
+
+
+@pytest.mark.parametrize(
+    "spoilt", [pytest.param(CHANGES, id="the-stream"), pytest.param(SEQUENCE, id="the-number-of-the-last-event")]
+)
+def test_junk_in_the_place_of_what_is_followed(stores: RedisStores, redis: RedisServer, spoilt: str) -> None:
+    """Counts as a Redis that is away: nothing is revoked by halves, nobody is misled, and deleting it is enough."""
+    worker = stores.worker()
+    assert worker.refusal_of(session(), T) is None
+    worker.revoke(Revoked(RevokedKind.SESSION, "s2", T))
+    redis.command("DEL", spoilt)
+    redis.command("SET", spoilt, "junk")
+    with pytest.raises(DependencyError):
+        worker.wait(worker.store.revoke(REVOKED))
+    assert redis.command("EXISTS", SPOILT) == ":0"
+    assert not worker.wait(worker.state.connect())
+    redis.command("DEL", spoilt)
+    assert not worker.wait(worker.state.connect())
+    stores.clock.advance(SETTLE)
+    assert worker.wait(worker.state.connect())
+    worker.revoke(REVOKED)
+    assert worker.refusal_of(session(), T) == Reason.SESSION_REVOKED
+
+
+def test_junk_in_one_session_keeps_no_other_from_being_written(stores: RedisStores, redis: RedisServer) -> None:
+    """Its use cannot be recorded; those of others are."""
+    worker = stores.worker()
+    for name in ("bad", "good"):
+        worker.record_activity(seen(0, name))
+    worker.poll()
+    redis.command("HSET", "sidegate:session:bad", "seen", "9e99999")
+    for name in ("bad", "good"):
+        worker.record_activity(seen(20, name))
+    worker.poll()
+    assert stores.worker().wait(worker.store.touch(seen(20, "good"), Millis(10), is_signed=True)) == (T, T + 20)
 
 
 def test_nothing_is_believed_for_too_long(stores: RedisStores) -> None:

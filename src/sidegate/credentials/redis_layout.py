@@ -132,18 +132,21 @@ def instant_of(reply: object) -> UnixMillis | None:
 
 
 REVOKE: Final = make_script("""
-local known = redis.call('GET', KEYS[1])
-if known and tonumber(known) >= tonumber(ARGV[1]) then return 0 end
+local held = redis.pcall('GET', KEYS[1])
+local known = type(held) == 'string' and tonumber(held)
+if known and known >= tonumber(ARGV[1]) then return 0 end
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'n', redis.call('INCR', KEYS[3]), 'e', ARGV[3])
 if ARGV[2] == '0' then
   redis.call('SET', KEYS[1], ARGV[1])
 else
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 end
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'n', redis.call('INCR', KEYS[3]), 'e', ARGV[3])
 return 1
 """)
 """Keys: the revocation, the stream, its sequence. Arguments: instant, how long it is kept (0 for good), event,
-length of the stream. Record and event are there together; an earlier instant never takes a later one's place."""
+length of the stream. Record and event are there together; an earlier instant never takes a later one's place. The
+event goes first, as scripts are not rolled back: where there is no stream to write to, nothing was revoked. Whatever
+else lies under the revocation's key gives way to it."""
 
 CONSUME: Final = make_script("""
 if redis.call('GET', KEYS[4]) ~= ARGV[4] then return 'other_data' end
@@ -166,15 +169,16 @@ RESTORE: Final = make_script("""
 local restored = 0
 for i = 3, #KEYS do
   local at, kept, event = ARGV[3 * i - 7], ARGV[3 * i - 6], ARGV[3 * i - 5]
-  local known = redis.call('GET', KEYS[i])
-  if not known or (event ~= '' and tonumber(known) < tonumber(at)) then
+  local held = redis.pcall('GET', KEYS[i])
+  local known = type(held) == 'string' and tonumber(held)
+  if not known or (event ~= '' and known < tonumber(at)) then
+    if event ~= '' then
+      redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'n', redis.call('INCR', KEYS[2]), 'e', event)
+    end
     if kept == '0' then
       redis.call('SET', KEYS[i], at)
     else
       redis.call('SET', KEYS[i], at, 'PX', kept)
-    end
-    if event ~= '' then
-      redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'n', redis.call('INCR', KEYS[2]), 'e', event)
     end
     restored = restored + 1
   end

@@ -174,6 +174,8 @@ class RedisStore:
         if reply is None:
             return None
         started, last_seen = cast("list[bytes]", reply)
+        if not (started.isdigit() and last_seen.isdigit()):
+            raise RedisRefusedError("recording a session's use", "what is there is not what was written", "FORMAT")
         return UnixMillis(int(started)), UnixMillis(int(last_seen))
 
     async def index(self, session_id: str, account: str, org: str, now: UnixMillis, until: UnixMillis) -> None:
@@ -262,7 +264,7 @@ class RedisStore:
     async def key_uses(self, org: str) -> dict[str, UnixMillis]:
         """Return when keys of *org* were last used."""
         reply = await self._link.call("HGETALL", key_uses_key(org), doing="reading when keys were used")
-        return {key.decode(): UnixMillis(int(at)) for key, at in pairs(reply).items()}
+        return {key.decode(): UnixMillis(int(at)) for key, at in pairs(reply).items() if at.isdigit()}
 
     async def list_sessions(self, account: str | None, org: str | None, now: UnixMillis) -> list[SessionRecord]:
         """Return the sessions of *account* and *org* where given."""
@@ -282,6 +284,8 @@ class RedisStore:
             SYNCHRONIZE, (EPOCH, CHANGES, SEQUENCE), (epoch,), doing="reading where changes are"
         )
         found, first, last, sequence = cast("list[bytes]", reply)
+        if not sequence.isdigit():
+            raise RedisRefusedError("reading where changes are", f"`{SEQUENCE}` is no number; delete it", "FORMAT")
         return Standing(found, parse_stream_id(first), parse_stream_id(last), int(sequence))
 
     async def read_changes(self, after: StreamId, block: Millis) -> list[Change]:
