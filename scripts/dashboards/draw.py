@@ -41,8 +41,7 @@ UNIT: Final = 0.31
 _HEAD: Final = 1.4
 """Rows above the grid, for the title."""
 
-DPI: Final = 96
-COLOURS_OF_A_PICTURE: Final = 160
+DPI: Final = 90
 
 _INK: Final = "#24292f"
 _FAINT: Final = "#8c959f"
@@ -119,16 +118,16 @@ def draw(dashboard: Dashboard, history: History) -> bytes:
         axes = _panel(figure, what, _box(place, rows), series, history)
         if axes is not None:
             for minute in changes:
-                axes.axvline(minute, color=_MARK, linewidth=0.7, alpha=0.55, zorder=0.5)
+                axes.axvline(minute, color=_MARK, linewidth=0.9, alpha=0.7, zorder=0.9)
     return _png(figure)
 
 
 def _changes(history: History) -> list[float]:
     """Return the minutes at which policy changed."""
-    found = history.fetch(f"changes({gauge('sidegate_snapshot_fingerprint')}[6s]) > 0", "")
+    found = history.fetch(f"changes({gauge('sidegate_snapshot_fingerprint')}[12s]) > 0", "")
     seen: list[float] = []
     for minute in sorted({float(history.minutes[at]) for one in found for at in np.flatnonzero(one.values > 0)}):
-        if not seen or minute - seen[-1] > 0.2:  # noqa: PLR2004  four steps: one change, seen at both
+        if not seen or minute - seen[-1] > 0.25:  # noqa: PLR2004  five steps: one change, seen by both sidecars
             seen.append(minute)
     return seen
 
@@ -303,13 +302,10 @@ def _number(figure: Figure, panel: Panel, series: Sequence[Series], box: Box) ->
 
 
 def _png(figure: Figure) -> bytes:
-    drawn = io.BytesIO()
+    drawn, written = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", facecolor=figure.get_facecolor())
-    # Few colours, flat areas: a palette makes it a quarter as large.
     with Image.open(drawn) as image:
-        small = image.convert("RGB").quantize(COLOURS_OF_A_PICTURE, dither=Image.Dither.NONE)
-    written = io.BytesIO()
-    small.save(written, format="png", optimize=True)
+        image.convert("RGB").save(written, format="png", optimize=True)
     return written.getvalue()
 
 

@@ -18,7 +18,7 @@ at.
 
 The pictures are drawn from what a Prometheus scraped from two sidecars in nine minutes of load with TLS, in which
 
-* policy was published twice, once so that it took rights away;
+* policy was published several times (blue lines), once so that it took rights away for a while;
 * a publication was not signed by the right key, and was refused;
 * a client came with bad credentials, and with a key for what it may not do;
 * somebody's sessions were revoked, and one expired;
