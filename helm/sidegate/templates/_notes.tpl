@@ -22,7 +22,7 @@ Sidegate {{ .Chart.AppVersion }} stands before {{ .Values.config.upstream.url }}
 
      {{ $kubectl }} exec {{ $pod }} --container sidegate -- sidegate can user:ana read p1@main
 
-3. Send requests to {{ if eq .Values.mode "sidecar" }}the service{{ else }}http://{{ $name }}.{{ .Release.Namespace }}:{{ int .Values.service.port }}{{ end }} (without a credential the answer is 401), and read what was decided:
+3. Send requests to {{ if eq .Values.mode "sidecar" }}the service{{ else }}{{ ternary "https" "http" (ne .Values.secrets.tls.name "") }}://{{ $name }}.{{ .Release.Namespace }}:{{ int .Values.service.port }}{{ end }} (without a credential the answer is 401), and read what was decided:
 
      {{ $kubectl }} exec {{ $pod }} --container sidegate -- sidegate audit tail
 {{ if not .Values.networkPolicy.enabled }}

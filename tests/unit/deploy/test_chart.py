@@ -429,7 +429,7 @@ def test_notes_name_three_commands(charts: Charts, name: str) -> None:
     """What to do next is three commands, numbered, with nothing left to fill in."""
     notes = next(text for path, text in charts.render(SETS[name]).items() if path.endswith(NOTES))
     steps = [line for line in notes.splitlines() if line[:2] in {"1.", "2.", "3.", "4."}]
-    commands = [line for line in notes.partition("3. ")[0].splitlines() if line.startswith("     kubectl ")]
+    commands = [line for line in notes.partition("\n3. ")[0].splitlines() if line.startswith("     kubectl ")]
     assert [line[:2] for line in steps] == ["1.", "2.", "3."]
     assert len(commands) == 2
     assert not any(mark in notes for mark in ("<", ">", "%!", "nil"))
@@ -442,6 +442,15 @@ def test_notes_warn_of_lost_records_and_open_ways(charts: Charts) -> None:
     assert "records of a pod are lost" not in read["standalone-claim"]
     assert "around Sidegate" in read["standalone-minimal"]
     assert "around Sidegate" not in read["standalone-closed"]
+
+
+def test_notes_speak_what_the_port_speaks(charts: Charts) -> None:
+    """With a certificate clients come by https."""
+    for name, scheme in (("standalone-secrets", "https"), ("standalone-minimal", "http")):
+        assert (
+            f"requests to {scheme}://gate-sidegate.prod:80 "
+            in charts.render(SETS[name])["sidegate/templates/NOTES.txt"]
+        )
 
 
 def test_values_are_not_changed_by_rendering(charts: Charts) -> None:
