@@ -1,7 +1,7 @@
 """What an injection changed, kept in an annotation of the pod; and taking it back."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from sidegate.core.model.errors import Problem
@@ -22,7 +22,7 @@ from sidegate.injector.shape import (
 
 VERSION: Final = 1
 _MAX_BYTES: Final = 65_536
-_VOLUME_PREFIX: Final = "sidegate-"
+_VOLUMES: Final = "volumes"
 
 PULL_SECRETS: Final = "imagePullSecrets"
 
@@ -30,7 +30,7 @@ PULL_SECRETS: Final = "imagePullSecrets"
 _MADE: Final = (
     ("spec", "initContainers"),
     ("spec", "containers"),
-    ("spec", "volumes"),
+    ("spec", _VOLUMES),
     ("spec", PULL_SECRETS),
     ("metadata", "labels"),
     ("metadata", "annotations"),
@@ -73,11 +73,12 @@ def encode_record(pod: Object, edits: Iterable[Edit], was: Before) -> str:
         was: How it was.
     """
     changed = []
-    secrets: list[str] = []
+    put: dict[str, list[str]] = {PULL_SECRETS: [], _VOLUMES: []}
     for edit in edits:
-        if edit.place[:2] == ("spec", PULL_SECRETS):
+        names = put.get(str(edit.place[1])) if edit.place[0] == "spec" else None
+        if names is not None:
             listed = edit.given if isinstance(edit.given, list) else [edit.given]
-            secrets += [one["name"] for one in listed]
+            names += [one["name"] for one in listed]
         elif not isinstance(edit.given, dict | list):
             step: dict[str, Any] = {"at": _by_name(pod, edit.place), "new": edit.given}
             parent = _value_at(pod, edit.place[:-1])
@@ -88,7 +89,7 @@ def encode_record(pod: Object, edits: Iterable[Edit], was: Before) -> str:
     record = {
         "v": VERSION,
         "changed": changed,
-        "secrets": secrets,
+        "put": put,
         "made": dict(was.missing),
         "label": label,
         "annotations": sorted(was.added),
@@ -149,9 +150,9 @@ def uninject(pod: Object) -> bool:
             del parent[key]
     spec = object_at(pod, "spec", "") or {}
     for section in CONTAINER_LISTS:
-        _drop(objects_at(spec, section, "spec"), lambda name: name == CONTAINER_NAME)
-    _drop(objects_at(spec, "volumes", "spec"), lambda name: name.startswith(_VOLUME_PREFIX))
-    _drop(objects_at(spec, PULL_SECRETS, "spec"), lambda name: name in record["secrets"])
+        _drop(objects_at(spec, section, "spec"), (CONTAINER_NAME,))
+    for section, names in record["put"].items():
+        _drop(objects_at(spec, section, "spec"), names)
     labels = object_at(metadata, "labels", "metadata")
     if labels is not None:
         labels.pop(SIDECAR_LABEL, None)
@@ -163,9 +164,9 @@ def uninject(pod: Object) -> bool:
     return True
 
 
-def _drop(listed: list[Object], is_ours: Callable[[str], bool]) -> None:
+def _drop(listed: list[Object], names: Collection[str]) -> None:
     for number in range(len(listed) - 1, -1, -1):
-        if is_ours(str(listed[number].get("name"))):
+        if listed[number].get("name") in names:
             del listed[number]
 
 
@@ -221,8 +222,9 @@ def _is_record(record: dict[str, Any]) -> bool:
         record.get("v") == VERSION
         and isinstance(record.get("changed"), list)
         and all(_is_step(step) for step in record["changed"])
-        and isinstance(record.get("secrets"), list)
-        and all(isinstance(name, str) for name in record["secrets"])
+        and isinstance(record.get("put"), dict)
+        and set(record["put"]) == {PULL_SECRETS, _VOLUMES}
+        and all(isinstance(names, list) and all(isinstance(n, str) for n in names) for names in record["put"].values())
         and isinstance(record.get("made"), dict)
         and set(record["made"]) <= {"/".join(place) for place in _MADE}
         and (record.get("label") is None or isinstance(record["label"], str))

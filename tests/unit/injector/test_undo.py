@@ -42,7 +42,8 @@ SPEC = st.fixed_dictionaries(
     {"containers": CONTAINERS},
     optional={
         "initContainers": st.lists(CONTAINER, max_size=2, unique_by=lambda one: one["name"]) | st.none(),
-        "volumes": st.lists(st.fixed_dictionaries({"name": st.sampled_from(["data", "logs"])}), max_size=2) | st.none(),
+        "volumes": st.lists(st.fixed_dictionaries({"name": st.sampled_from(["data", "sidegate-own"])}), max_size=2)
+        | st.none(),
         "enableServiceLinks": st.sampled_from([True, False, None]),
         "terminationGracePeriodSeconds": st.sampled_from([0, 30, 90, None]),
         "restartPolicy": st.just("Always"),
@@ -142,7 +143,8 @@ RECORD = json.loads(injected("deployment")["metadata"]["annotations"][INJECTED])
         pytest.param(json.dumps({**RECORD, "made": {"spec/x": "absent"}}), id="unknown-place"),
         pytest.param(json.dumps({**RECORD, "annotations": ["kubernetes.io/x"]}), id="others-annotation"),
         pytest.param(json.dumps({**RECORD, "label": 7}), id="no-label"),
-        pytest.param(json.dumps({**RECORD, "secrets": [7]}), id="no-secrets"),
+        pytest.param(json.dumps({**RECORD, "put": {"containers": ["app"]}}), id="others-list"),
+        pytest.param(json.dumps({**RECORD, "put": {**RECORD["put"], "volumes": [7]}}), id="no-names"),
     ],
 )
 def test_a_strange_record_is_not_followed(record: str) -> None:
