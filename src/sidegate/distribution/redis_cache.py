@@ -1,7 +1,8 @@
 """Keeps on disk what is in memory, so that a sidecar can start while Redis is away (spec 5.4)."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -139,9 +140,9 @@ class PolicyCache:
         self._written_at, self._whole_bytes = at, self._file.size
         policies.let_kept_go()
 
-    async def _gather(self, policies: RedisPolicies) -> list[Step]:
+    async def _gather(self, policies: RedisPolicies) -> deque[Step]:
         """List steps to what is in memory, as many as have room, a piece at a time."""
-        found: list[Step] = []
+        found: deque[Step] = deque()
         room = int(self._max_bytes * _FILL)
         until = monotonic_ns() + PIECE_NS
         for steps in policies.shelves.steps():
@@ -156,11 +157,11 @@ class PolicyCache:
 
     # In a thread.
 
-    def _append(self, steps: Sequence[Step], at: UnixMillis) -> bool:
+    def _append(self, steps: deque[Step], at: UnixMillis) -> bool:
         with politely():
-            return self._file.append(write_steps(steps), at) if steps else self._file.touch(at)
+            return self._file.append(b"".join(_pages(steps)), at) if steps else self._file.touch(at)
 
-    def _replace(self, steps: Sequence[Step], at: UnixMillis) -> None:
+    def _replace(self, steps: deque[Step], at: UnixMillis) -> None:
         with politely():
             self._file.replace(_pages(steps), at)
 
@@ -180,6 +181,7 @@ class PolicyCache:
         return CacheFile(path, self._label, self._max_bytes).read(self._clock.now(), self._max_age)
 
 
-def _pages(steps: Sequence[Step]) -> Iterator[bytes]:
-    for start in range(0, len(steps), _STEPS_AT_ONCE):
-        yield write_steps(steps[start : start + _STEPS_AT_ONCE])
+def _pages(steps: deque[Step]) -> Iterator[bytes]:
+    """Write *steps*, which is emptied here: freed all at once on the event loop, they would hold it up."""
+    while steps:
+        yield write_steps([steps.popleft() for _ in range(min(_STEPS_AT_ONCE, len(steps)))])

@@ -1,5 +1,6 @@
 """What changed in memory since it was last written to the cache on disk."""
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -21,7 +22,7 @@ class CacheLog:
     __slots__ = ("_steps", "is_broken", "is_wanted")
 
     def __init__(self) -> None:
-        self._steps: list[Step] = []
+        self._steps: deque[Step] = deque()
         self.is_wanted = False
         self.is_broken = True
 
@@ -43,17 +44,17 @@ class CacheLog:
         """Note since when *org* is in doubt; None for no doubt."""
         self.add(Step(StepKind.DOUBT, org, "" if since is None else str(since)))
 
-    def take(self) -> list[Step]:
+    def take(self) -> deque[Step]:
         """Return what was gathered; it is gathered no more."""
-        steps, self._steps = self._steps, []
+        steps, self._steps = self._steps, deque()
         return steps
 
     def begin(self) -> None:
         """Gather from here on: what was before is being written as a whole."""
-        self._steps = []
+        self._steps = deque()
         self.is_wanted, self.is_broken = True, False
 
     def break_off(self) -> None:
         """Gather nothing until everything is written anew."""
-        self._steps = []
+        self._steps = deque()
         self.is_broken = True

@@ -143,7 +143,7 @@ def test_gone_while_it_was_read() -> None:
     made.drop(known)
     log.begin()
     assert not take(made, known, "user:u1", changes=())
-    assert (made.current.subject("acme", "user:u1"), len(made), log.take()) == (None, 0, [])
+    assert (made.current.subject("acme", "user:u1"), len(made), list(log.take())) == (None, 0, [])
 
 
 def test_many_go_in_pieces() -> None:
