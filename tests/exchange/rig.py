@@ -265,15 +265,19 @@ class Rig:
         self.gateway.deadlines = Deadlines(cast("asyncio.AbstractEventLoop", self.time))
         self.pool = MemoryPool(self._process.tasks, settings.upstream.max_connections)
         self.gateway.pool = self.pool
+        self._unhandled: list[str] = []
 
     async def start(self) -> None:
         """Open the trail and load keys."""
+        loop = asyncio.get_running_loop()
+        if loop.get_exception_handler() is None:
+            loop.set_exception_handler(lambda _, context: self._unhandled.append(repr(context)))
         self._process.trail.open()
         await self._identity.start(self._process.tasks)
         self.gateway.deadlines.start()
 
     async def close(self) -> None:
-        """End everything; nothing may be left in flight."""
+        """End everything; nothing may be left in flight, and no exception may have been left to the loop."""
         self.gateway.deadlines.stop()
         for client in list(self.gateway.connections):
             client.transport.abort()
@@ -282,6 +286,7 @@ class Rig:
         await self._process.tasks.close()
         await self._process.trail.close()
         await self._identity.close()
+        assert self._unhandled == []
 
     async def settle(self) -> None:
         """Let everything happen that waits for nothing from outside."""
