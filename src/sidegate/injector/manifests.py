@@ -1,7 +1,7 @@
 """Manifests as people keep them: YAML or JSON, several documents, comments; changed only where something is put in.
 
 A document in which nothing changes comes out as it went in, byte for byte. In one that changes, comments, order and
-quotes stay; the indentation of lists becomes one of the two usual ones, that of the document's first list.
+quotes stay; indentation becomes that of the document's first mapping and first list.
 """
 
 import io
@@ -28,7 +28,10 @@ MAX_DEPTH: Final = 64
 """Collections in collections; an object of Kubernetes has about twenty. Reading takes longer with the square of it."""
 
 _START: Final = re.compile(r"(?m)^---(?=\s|$)")
-_BLOCK_LIST: Final = re.compile(r"(?m)^( *)[^\s#-][^\n]*:[ \t]*(?:#[^\n]*)?\n(?:[ \t]*(?:#[^\n]*)?\n)*( *)- ")
+# A key with a collection below it: how far a mapping is moved in, and a list with its dash.
+_BELOW: Final = r"(?m)^( *)(?:- +)*[^\s#-][^\n]*:[ \t]*(?:#[^\n]*)?\n(?:[ \t]*(?:#[^\n]*)?\n)*"
+_BLOCK_LIST: Final = re.compile(rf"{_BELOW}( *)-( +)\S")
+_BLOCK_MAPPING: Final = re.compile(rf"{_BELOW.replace('(?:- +)*', '')}( +)[^\s#-]")
 
 _TEMPLATES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("", "Pod"): (),
@@ -181,9 +184,11 @@ def _round_trip(text: str) -> YAML:
     reader.preserve_quotes = True
     reader.width = 1 << 16  # lines are not broken anew
     reader.brace_single_entry_mapping_in_flow_sequence = True  # `[{a: 1}]`, not `[a: 1]`
-    first = _BLOCK_LIST.search(text)
-    is_indented = first is not None and len(first[2]) > len(first[1])
-    reader.indent(mapping=2, sequence=4 if is_indented else 2, offset=2 if is_indented else 0)
+    nested, first = _BLOCK_MAPPING.search(text), _BLOCK_LIST.search(text)
+    mapping = max(len(nested[2]) - len(nested[1]), 2) if nested is not None else 2
+    offset = max(len(first[2]) - len(first[1]), 0) if first is not None else 0
+    gap = len(first[3]) if first is not None else 1
+    reader.indent(mapping=mapping, sequence=offset + 1 + gap, offset=offset)
     return reader
 
 

@@ -124,12 +124,22 @@ def test_text_stays_text_in_every_reader(text: str) -> None:
     assert again.data["new"] == {"list": [text]}
 
 
-def test_the_first_list_tells_how_lists_are_indented() -> None:
-    """Both usual ways stay as they are."""
-    for text in ("a:\n- b: 1\n  c:\n  - d\n", "a:\n  - b: 1\n    c:\n      - d\n"):
-        (document,) = read_documents(text.encode(), "f")
-        document.is_changed = True
-        assert document.text() == text
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("a:\n- b: 1\n  c:\n  - d\n", id="lists-at-their-key"),
+        pytest.param("a:\n  - b: 1\n    c:\n      - d\n", id="lists-moved-in"),
+        pytest.param("a:\n    b:\n        c: 1\n    d:\n        - e\n        - f\n", id="four-blanks"),
+        pytest.param("a:\n    b:\n        -   c: 1\n            d: 2\n", id="wide-dashes"),
+        pytest.param("# first\na:  # of it\n\n  # and\n  b: 1\n  c:\n  - 1\n", id="comments-between"),
+        pytest.param("a: {b: [1, 2]}\n", id="flow-only"),
+    ],
+)
+def test_indentation_stays(text: str) -> None:
+    """The first mapping and the first list tell how a document is written."""
+    (document,) = read_documents(text.encode(), "f")
+    document.is_changed = True
+    assert document.text() == text
 
 
 def test_line_ends_stay() -> None:
