@@ -45,6 +45,7 @@ hurt, how to see it, what to do now, how to undo that, how to prevent it, and wh
 * Reasons such as `policy_unavailable` are on [the page of reasons](../reference/reasons.md), metrics on
   [that of metrics](../reference/metrics.md), settings on [that of settings](../reference/settings.md), commands
   on [that of the command line](../cli.md).
+* [How the alerts were tried](tried.md).
 * Nothing on these pages leads past the sidecar. If it cannot decide or record, it refuses; that is what it is for.
 """
 

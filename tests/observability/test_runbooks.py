@@ -10,6 +10,7 @@ import typer
 from scripts.runbooks import outdated
 from tests.observability.queries import known, problems
 from tests.observability.rules import PROJECT, RUNBOOKS, alerts, recorded
+from tests.observability.test_firing import FAULTS
 from typer.core import TyperGroup
 
 from sidegate.cli.lazy import LazyCommand
@@ -145,6 +146,13 @@ def test_reasons_are_reasons() -> None:
     for name, page in PAGES.items():
         for reason in re.findall(r"503 `(\w+)`|401 `(\w+)`|--reason (\w+)", page):
             assert set(reason) - {""} <= known_reasons, name
+
+
+def test_the_page_about_faults_is_current() -> None:
+    """It names what `make alerts` breaks, in the order in which it is broken."""
+    page = (RUNBOOKS / "tried.md").read_text("utf-8")
+    rows = re.findall(r"^\| \[(\w+)\]\((\w+)\.md\) \| (.+) \|$", page, re.MULTILINE)
+    assert [(alert, alert, cause.__doc__) for alert, cause in FAULTS.items()] == rows
 
 
 def test_the_test_sees_what_is_wrong() -> None:
