@@ -164,6 +164,23 @@ async def test_handshake_deadline(make_secure_rig: MakeSecureRig) -> None:
     assert failures(rig) == {TlsFailure.TIMEOUT: 1}
 
 
+async def test_slow_handshake_is_cheap(make_secure_rig: MakeSecureRig, authority: Authority) -> None:
+    """Until its first record is whole a connection costs its bytes only: nothing of OpenSSL is made for it."""
+    rig = await make_secure_rig()
+    probe = SecureClient(rig.open(), authority.client())
+    with pytest.raises(ssl.SSLWantReadError):
+        probe.tls.do_handshake()
+    flight = probe._outgoing.read()
+    for byte in flight[:-1]:
+        probe.socket.feed(bytes([byte]))
+    (link,) = rig.gateway.connections
+    assert not hasattr(link, "tls")
+    probe.socket.feed(flight[-1:])
+    assert hasattr(link, "tls")
+    probe.socket.drop(None)
+    await rig.settle()
+
+
 async def test_handshakes_count(make_secure_rig: MakeSecureRig, authority: Authority, vera: bytes) -> None:
     """Handshakes are connections: beyond the limit there is none, and one that ends makes room."""
     rig = await make_secure_rig(settings={"limits": {"connections": 3}})

@@ -75,14 +75,9 @@ class TlsLink(PieceReader, asyncio.Transport):
     What is written is encrypted at once and waits in the socket's transport only; what comes is decrypted when somebody
     wants to read it. So the socket's own back-pressure is that of the link.
 
-    Args:
-        context: Whose certificate is shown, and who is trusted.
-        server_side: The other side begins.
-        server_name: Who the other side must prove to be: a name or an address.
-
     Attributes:
         transport: Of the socket.
-        tls: What was negotiated.
+        tls: What was negotiated; not there before :meth:`_begin`.
         is_open: The handshake is done.
     """
 
@@ -103,14 +98,12 @@ class TlsLink(PieceReader, asyncio.Transport):
     )
 
     transport: asyncio.Transport
+    tls: ssl.SSLObject
+    _incoming: ssl.MemoryBIO
+    _outgoing: ssl.MemoryBIO
 
-    def __init__(self, context: ssl.SSLContext, *, server_side: bool, server_name: str | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self.tls = context.wrap_bio(
-            self._incoming, self._outgoing, server_side=server_side, server_hostname=server_name
-        )
         self._speaker: Speaker | None = None
         self._error: Exception | None = None
         self._fault: ssl.SSLError | None = None
@@ -120,6 +113,20 @@ class TlsLink(PieceReader, asyncio.Transport):
         self._heard_end = False
         self._discarded = 0
         self.is_open = False
+
+    def _begin(self, context: ssl.SSLContext, *, server_side: bool, server_name: str | None = None) -> None:
+        """Begin the handshake, before anything is given to :meth:`data_received` of this class.
+
+        Args:
+            context: Whose certificate is shown, and who is trusted.
+            server_side: The other side speaks first.
+            server_name: Who the other side must prove to be: a name or an address.
+        """
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self.tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=server_side, server_hostname=server_name
+        )
 
     # What a link of a kind does.
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 _SECURE: Final = Arrival(is_secure=True)
 _NEVER: Final = float("inf")
 
+_HANDSHAKE: Final = 0x16
+_RECORD_HEAD: Final = 5
+_MAX_RECORD: Final = 1 << 14
+
 # Reasons of OpenSSL (err.h); what is not named here is PROTOCOL.
 _CAUSES: Final = {
     "HTTP_REQUEST": TlsFailure.NOT_TLS,
@@ -42,11 +46,19 @@ def failure_of(error: Exception | None) -> TlsFailure:
     return _CAUSES.get(code_of(error), TlsFailure.PROTOCOL)
 
 
+def _awaits_record(held: bytearray) -> bool:
+    """Tell whether *held* is the beginning of a record of a handshake, and not all of it (RFC 8446 section 5.1)."""
+    if held[0] != _HANDSHAKE:
+        return False
+    size = int.from_bytes(held[3:_RECORD_HEAD])
+    return len(held) < _RECORD_HEAD or (size <= _MAX_RECORD and len(held) < _RECORD_HEAD + size)
+
+
 class ClientLink(TlsLink):
     """TLS with one client.
 
-    It has a place among the connections from the beginning, and as long for its handshake as for a request's head, so
-    that a flood of handshakes costs no more than a flood of idle connections.
+    It has a place among the connections from the beginning, and as long for its handshake as for a request's head. Its
+    first bytes are held until a record is whole: OpenSSL takes 48 KiB as soon as it has seen the first one.
 
     Args:
         gateway: Where connections have their places.
@@ -58,12 +70,14 @@ class ClientLink(TlsLink):
         deadline: Of the handshake.
     """
 
-    __slots__ = ("_arrival", "_gateway", "_protocols", "_timed_out", "deadline")
+    __slots__ = ("_arrival", "_contexts", "_gateway", "_held", "_protocols", "_timed_out", "deadline")
 
     def __init__(
         self, gateway: "Gateway", contexts: ContextSource, protocols: Protocols, arrival: Arrival = DIRECT
     ) -> None:
-        super().__init__(contexts.context, server_side=True)
+        super().__init__()
+        self._contexts = contexts
+        self._held: bytearray | None = bytearray()
         self._gateway = gateway
         self._protocols = protocols
         self._arrival = _SECURE if arrival is DIRECT else replace(arrival, is_secure=True)
@@ -78,6 +92,18 @@ class ClientLink(TlsLink):
         else:
             # There is no way to say so that costs less than a handshake.
             self.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        held = self._held
+        if held is None:
+            super().data_received(data)
+        elif not self._ending:
+            held += data
+            if not _awaits_record(held):
+                self._held = None
+                self._begin(self._contexts.context, server_side=True)
+                super().data_received(bytes(held))
 
     def deadline_passed(self, now: float) -> None:
         """The handshake takes too long."""

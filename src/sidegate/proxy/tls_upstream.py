@@ -65,7 +65,8 @@ class UpstreamLink(TlsLink):
     __slots__ = ("_connection", "handshake")
 
     def __init__(self, context: ssl.SSLContext, server_name: str, connection: UpstreamConnection) -> None:
-        super().__init__(context, server_side=False, server_name=server_name)
+        super().__init__()
+        self._begin(context, server_side=False, server_name=server_name)
         self._connection = connection
         self.handshake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
