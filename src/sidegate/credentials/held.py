@@ -1,6 +1,6 @@
 """What a process holds of facts that are kept in Redis, and what it answers from that without asking."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from cachetools import FIFOCache
@@ -99,8 +99,8 @@ class HeldFacts:
         """Return what is held of *fact*."""
         return self._facts.find(fact)
 
-    def snapshot(self) -> list[tuple[Fact, HeldFact]]:
-        """Return everything, what was used last first; some milliseconds where all there is room for is held."""
+    def snapshot(self) -> Iterator[tuple[Fact, HeldFact]]:
+        """Return everything, what was used last first; facts themselves go on changing."""
         return self._facts.snapshot()
 
     def is_held(self, fact: Fact) -> bool:

@@ -9,13 +9,13 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice, starmap
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
 from sidegate.core.model.errors import IntegrityError
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.credentials.events import Revoked
-from sidegate.credentials.facts import HeldFact
 from sidegate.credentials.held import KnownFact
 from sidegate.credentials.kept import (
     KeptState,
@@ -39,8 +39,10 @@ from sidegate.telemetry.log import get_log
 
 KIND: Final = "sessions"
 SUFFIX: Final = ".cache"
-MAX_BYTES: Final = 64 * 1024 * 1024
-"""Of one process's file: all that is held, some 200 bytes each, twice before it is written anew."""
+KEPT_FACTS: Final = 20_000
+"""Of what is held, those that were used last: 4 MB, and a third of a second of a start."""
+MAX_BYTES: Final = 32 * 1024 * 1024
+"""Of one process's file: these and all that is over, twice before it is written anew."""
 
 _GROWTH: Final = 2
 _SMALL: Final = 1024 * 1024
@@ -217,16 +219,18 @@ class StateKeeper:
         self._written_at = at
 
     async def _write_whole(self, place: FollowedPlace, at: UnixMillis) -> None:
-        remembered = self._state.held.remembered
-        # In front what must not be left out, should there not be room for everything.
-        first = [
-            place_row(place),
-            *(revoked_row(event) for event in remembered.revocations()),
-            *(used_row(used) for used in remembered.uses()),
-        ]
-        # Read by the thread while the loop goes on: a fact that changes meanwhile is written again after this.
-        facts = self._state.held.snapshot()
-        if not await self._in_turn(self._file.replace, _entries(first, facts), at):
+        held = self._state.held
+        # Copied here and written down by the thread, while the loop goes on: a fact that changes meanwhile is written
+        # again after this.
+        revoked, used, facts = held.remembered.revocations(), held.remembered.uses(), held.snapshot()
+        rows = chain(
+            # In front what must not be left out, should there not be room for everything.
+            (place_row(place),),
+            map(revoked_row, revoked),
+            map(used_row, used),
+            starmap(fact_row, islice(facts, KEPT_FACTS)),
+        )
+        if not await self._in_turn(self._file.replace, _entries(rows), at):
             _log.warning("state_cut", file=str(self._file.path), hint="what was not used lately is not kept")
         self._whole_bytes = self._file.size
 
@@ -254,11 +258,9 @@ class StateKeeper:
             return None
 
 
-def _entries(first: Sequence[Row], facts: Sequence[tuple[Fact, HeldFact]]) -> Iterator[bytes]:
-    for start in range(0, len(first), _ROWS):
-        yield encode_rows(first[start : start + _ROWS])
-    for start in range(0, len(facts), _ROWS):
-        yield encode_rows([fact_row(fact, held) for fact, held in facts[start : start + _ROWS]])
+def _entries(rows: Iterator[Row]) -> Iterator[bytes]:
+    while some := list(islice(rows, _ROWS)):
+        yield encode_rows(some)
 
 
 def merge_kept(states: Sequence[KeptState]) -> KeptState:

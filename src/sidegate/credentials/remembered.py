@@ -3,7 +3,6 @@
 Written again by whoever knows it when Redis has lost it, and kept on disk by each process (docs/sessions-and-keys.md).
 """
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Final
 
@@ -42,8 +41,9 @@ class Remembered:
 
     def __init__(self, capacity: int = REMEMBERED) -> None:
         self._capacity = capacity
-        self._revoked: OrderedDict[Fact, Revoked] = OrderedDict()
-        self._used: OrderedDict[str, UsedUp] = OrderedDict()
+        # Plain ones: to copy the values of an ordered one costs a hash of each key, so milliseconds.
+        self._revoked: dict[Fact, Revoked] = {}
+        self._used: dict[str, UsedUp] = {}
 
     def revoke(self, event: Revoked) -> bool:
         """Remember a revocation; returns whether it is news. An earlier one of the same thing never is."""
@@ -51,10 +51,10 @@ class Remembered:
         before = self._revoked.get(fact)
         if before is not None and before.at >= event.at:
             return False
+        self._revoked.pop(fact, None)
         self._revoked[fact] = event
-        self._revoked.move_to_end(fact)
         if len(self._revoked) > self._capacity:
-            self._revoked.popitem(last=False)
+            del self._revoked[next(iter(self._revoked))]
         return True
 
     def consume(self, used: UsedUp) -> bool:
@@ -63,7 +63,7 @@ class Remembered:
             return False
         self._used[used.id] = used
         if len(self._used) > self._capacity:
-            self._used.popitem(last=False)
+            del self._used[next(iter(self._used))]
         return True
 
     def revoked_at(self, fact: Fact) -> UnixMillis | None:
@@ -76,13 +76,11 @@ class Remembered:
         return fact[0] is RevokedKind.KEY and fact[1] in self._used
 
     def revocations(self, since: UnixMillis | None = None) -> Iterator[Revoked]:
-        """Return them, the last one first; only those of *since* or later, where given."""
-        for event in reversed(tuple(self._revoked.values())):
-            if since is None or event.at >= since:
-                yield event
+        """Return what there is now, the last one first; only those of *since* or later, where given."""
+        held = tuple(self._revoked.values())
+        return (event for event in reversed(held) if since is None or event.at >= since)
 
     def uses(self, since: UnixMillis | None = None) -> Iterator[UsedUp]:
         """Return used-up keys in the same way."""
-        for used in reversed(tuple(self._used.values())):
-            if since is None or used.at >= since:
-                yield used
+        held = tuple(self._used.values())
+        return (used for used in reversed(held) if since is None or used.at >= since)
