@@ -5,6 +5,7 @@ from typing import Final
 
 from sidegate.core.model.errors import DependencyError, IntegrityError
 from sidegate.core.model.units import Millis
+from sidegate.distribution.piecework import PIECE_NS
 from sidegate.distribution.redis_events import FIELD, Announced, Changed, read_event
 from sidegate.distribution.redis_keys import CHANGES
 from sidegate.distribution.redis_source import RedisPolicies
@@ -19,13 +20,14 @@ _log: Final = get_log("distribution")
 BLOCK: Final = Millis(250)
 """Of one read of the stream: so often it is known that nothing newer is there."""
 
-COUNT: Final = 500
-"""Events taken at a time; applying one costs some 10 µs."""
+COUNT: Final = 100
+"""Events taken at a time: at most 1.5 MB, should each name a thousand accounts."""
 
 START: Final = b"0-0"
 _MEND_EVERY_S: Final = 0.05
 _MENDED_AT_ONCE: Final = 64
 _PAUSE_S: Final = 0.05
+_LOOK_AGAIN_S: Final = 0.5
 _NANOS_PER_MILLI: Final = 1_000_000
 
 
@@ -47,6 +49,7 @@ class ChangeFollower:
         self._clock = clock
         self._announced: dict[str, int] = {}
         self._is_checked = False
+        self._is_unreadable = False
         self._back = asyncio.Event()
         self.position: bytes | None = None
         link.on_change(self._link_changed)
@@ -72,10 +75,16 @@ class ChangeFollower:
                 await self._wait_for_redis()
             except (DependencyError, IntegrityError) as error:
                 # Not a stream, or not one of ours: every change may have been missed until it is mended.
-                _log.warning("changes_unreadable", why=str(error))
+                if not self._is_unreadable:
+                    self._is_unreadable = True
+                    _log.warning("changes_unreadable", why=str(error))
                 self._is_checked = False
                 self.position = None
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(_LOOK_AGAIN_S)
+            else:
+                if self._is_unreadable:
+                    self._is_unreadable = False
+                    _log.info("changes_followed")
 
     async def step(self) -> None:
         """Take in what is new, waiting for it a moment.
@@ -93,8 +102,12 @@ class ChangeFollower:
         if len(entries) == COUNT:
             # So many at once: some may have been trimmed before they were read.
             await self._check()
+        until = self._clock.monotonic_ns() + PIECE_NS
         for entry in entries:
             self._take(entry)
+            if self._clock.monotonic_ns() >= until:
+                await asyncio.sleep(0)
+                until = self._clock.monotonic_ns() + PIECE_NS
         self._policies.note_current(self._clock.now())
 
     async def _check(self) -> None:

@@ -41,11 +41,13 @@ class Following:
 
     Args:
         url: Of Redis.
+        waits: Until the stream of changes is followed, if Redis is there.
         timeout: Longest wait of a call. A test machine may be busy for longer than a service may wait.
         options: For the source.
     """
 
-    def __init__(self, url: str, *, timeout: Millis = DEFAULT_TIMEOUT, **options: Any) -> None:
+    def __init__(self, url: str, *, waits: bool = True, timeout: Millis = DEFAULT_TIMEOUT, **options: Any) -> None:
+        self._waits = waits
         self.link: Link = open_link(url, timeout=timeout)
         self.failures = 0
         self.policies = RedisPolicies(self.link, SystemClock(), on_failure=self._failed, **options)
@@ -65,7 +67,7 @@ class Following:
         self.link.start(self._tasks)
         self.policies.start(self._tasks)
         self.follower.start(self._tasks)
-        if self.link.up:
+        if self.link.up and self._waits:
             await self.until(lambda: self.policies.checked_at is not None, "the stream is followed")
         return self
 

@@ -23,6 +23,7 @@ from tests.integration.waiting import eventually
 from sidegate.core.model.units import Millis
 from sidegate.core.policy.document import KeyEntry
 from sidegate.distribution.ports import Fetched
+from sidegate.distribution.redis_keys import CHANGES
 from sidegate.distribution.redis_source import SourceLimits
 from sidegate.distribution.staleness import Staleness
 from sidegate.redis_link.errors import RedisRefusedError
@@ -142,8 +143,15 @@ FAULTS: Final = [
         too_old=False,
         lost=0,
     ),
-    Fault("wrong-type", partial(put_text, SUBJECTS), Arena.republish, lost=0, refused=True),
-    Fault("garbage", put_garbage, Arena.republish, lost=0, refused=True),
+    Fault("wrong-type", partial(put_text, SUBJECTS), Arena.republish, too_old=False, lost=0, refused=True),
+    Fault(
+        "wrong-type-of-changes",
+        partial(put_text, CHANGES),
+        lambda arena: arena.server.command("DEL", CHANGES),
+        others=GRANTED,
+        lost=0,
+    ),
+    Fault("garbage", put_garbage, Arena.republish, too_old=False, lost=0, refused=True),
     Fault("empty", empty, Arena.republish, at_start="not_a_member", refused=True),
 ]
 
@@ -178,9 +186,9 @@ def events(log: io.StringIO) -> list[str]:
 
 
 @asynccontextmanager
-async def following(arena: Arena, limits: SourceLimits) -> AsyncIterator[Following]:
+async def following(arena: Arena, limits: SourceLimits, *, waits: bool = True) -> AsyncIterator[Following]:
     """Follow through the network, without blocking on a server that is being started."""
-    async with Following(arena.network.url, limits=limits) as one:
+    async with Following(arena.network.url, waits=waits, limits=limits) as one:
         yield one
 
 
@@ -207,7 +215,7 @@ class TestEveryRow:
     async def test_at_start(self, fault: Fault, arena: Arena) -> None:
         """Nobody is decided from nothing; it begins by itself once Redis is there."""
         await asyncio.to_thread(fault.take, arena)
-        async with following(arena, STAYS) as one:
+        async with following(arena, STAYS, waits=fault.at_start != AWAY) as one:
             for account in ("user:u1", "user:u2"):
                 await one.becomes(fault.at_start, account)
             assert await one.reason("user:u0") in {fault.at_start, "denied_by_rule"}
@@ -235,6 +243,7 @@ class TestEveryRow:
             assert events(log).count("redis_connected") == 1 + fault.lost
             assert events(log).count("policy_refused") == one.failures
             assert ("policy_accepted" in events(log)) is fault.refused
+            assert events(log).count("changes_unreadable") <= 1
 
     async def test_for_too_long(self, fault: Fault, arena: Arena) -> None:
         """After the limit nobody is decided, where nobody can say that nothing is newer; and all comes back."""
@@ -242,7 +251,7 @@ class TestEveryRow:
             await one.becomes("denied_by_rule", "user:u0")
             await one.becomes(GRANTED, "user:u1")
             await asyncio.to_thread(fault.take, arena)
-            if fault.too_old and fault.lost:
+            if fault.too_old:
                 await one.becomes(AWAY, "user:u1", within_s=10)
                 await one.becomes(AWAY, "user:u0", within_s=10)
             await mends(fault, arena, one)
