@@ -127,6 +127,16 @@ async def test_kept_too_long(rig: Rig, ana: bytes) -> None:
     assert first.aborted
 
 
+async def test_kept_for_nothing(rig: Rig, ana: bytes, vera: bytes) -> None:
+    """What was kept for longer than it can be used is given back to the upstream with the next request of anybody."""
+    _, kept = await exchange(rig, ask(ana, b"PUT", b"one"))
+    await exchange(rig, ask(vera))
+    assert not kept.aborted
+    await rig.wait(STALE_S * 1.5)
+    await exchange(rig, ask(vera))
+    assert kept.aborted
+
+
 async def test_kept_connection_that_ends(rig: Rig, ana: bytes) -> None:
     """A connection that its upstream ends is forgotten, the others of the same holder are not."""
     clients = [await rig.say(ask(ana, b"PUT", b"body")) for _ in range(2)]

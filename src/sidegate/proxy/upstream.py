@@ -173,6 +173,8 @@ class UpstreamPool:
                 not gets a connection only if it was busy a moment ago.
             holder: Whose request it is, if it has a body; his connections are looked at first.
         """
+        if self._kept:
+            self._let_go(now)
         if holder is not None:
             upstream = self._take_kept(holder, now)
             if upstream is not None:
@@ -189,6 +191,16 @@ class UpstreamPool:
                 upstream.fresh = False
                 return upstream
         return None
+
+    def _let_go(self, now: float) -> None:
+        """End what was kept for longer than it can be of use; an upstream may serve few connections at a time."""
+        while self._kept:
+            holder, longest = next(iter(self._kept.items()))
+            if now - longest[-1].idle_since <= STALE_S:
+                return
+            del self._kept[holder]
+            for upstream in longest:
+                upstream.discard()
 
     def _take_kept(self, holder: Holder, now: float) -> UpstreamConnection | None:
         mine = self._kept.pop(holder, [])
