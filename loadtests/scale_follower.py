@@ -86,7 +86,9 @@ class Follower:
             self._link, self._clock, limits=SourceLimits(subjects=20_000, patience=Millis(5000))
         )
         self._changes = ChangeFollower(self._link, self.policies, self._clock)
-        self._cache = PolicyCache(folder, "w0", url, max_bytes=1 << 27, max_age=Millis(900_000), clock=self._clock)
+        self._cache = PolicyCache(
+            folder, "w0", url, max_bytes=1 << 27, max_read_bytes=1 << 27, max_age=Millis(900_000), clock=self._clock
+        )
         self.pauses = Pauses()
 
     async def run(self) -> None:

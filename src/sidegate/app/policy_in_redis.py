@@ -63,6 +63,7 @@ class PolicyInRedis:
                 part,
                 str(link.address),
                 max_bytes=room,
+                max_read_bytes=settings.cache.max_bytes,
                 max_age=staleness.longest,
                 clock=clock,
             )

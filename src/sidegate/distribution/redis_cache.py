@@ -47,15 +47,27 @@ class PolicyCache:
         folder: Holds the caches of all processes of the sidecar.
         part: Name of this process.
         source: Where the policy comes from, without credentials.
-        max_bytes: How long a file may get.
+        max_bytes: How long its file may get.
+        max_read_bytes: The same of any file that is read: there may have been fewer processes before.
         max_age: Oldest that may be begun with, milliseconds.
         clock: Wall clock.
     """
 
-    def __init__(self, folder: Path, part: str, source: str, *, max_bytes: int, max_age: Millis, clock: Clock) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        part: str,
+        source: str,
+        *,
+        max_bytes: int,
+        max_read_bytes: int,
+        max_age: Millis,
+        clock: Clock,
+    ) -> None:
         self._folder = folder
         self._label = CacheLabel(_KIND, source)
         self._max_bytes = max_bytes
+        self._max_read_bytes = max_read_bytes
         self._max_age = max_age
         self._clock = clock
         self._file = CacheFile(folder / f"{_KIND}-{part}{SUFFIX}", self._label, max_bytes)
@@ -178,7 +190,7 @@ class PolicyCache:
             return found
 
     def _read(self, path: Path) -> Kept | None:
-        return CacheFile(path, self._label, self._max_bytes).read(self._clock.now(), self._max_age)
+        return CacheFile(path, self._label, self._max_read_bytes).read(self._clock.now(), self._max_age)
 
 
 def _pages(steps: deque[Step]) -> Iterator[bytes]:

@@ -83,13 +83,13 @@ class KeptPolicy:
             {key_id: kept.keys[key_id] for key_id in key_ids if key_id in kept.keys},
         )
 
-    def note_used(self) -> None:
-        """Say once that this is what is decided with."""
+    def note_used(self, now: UnixMillis) -> None:
+        """Say once that this is what is decided with, and how old it is."""
         if not self._is_used:
             self._is_used = True
             accounts = sum(len(kept.subjects) for kept in self._organizations.values())
             organizations = len(self._organizations)
-            _log.warning("policy_cache_used", organizations=organizations, accounts=accounts, current_at=self.at)
+            _log.warning("policy_cache_used", organizations=organizations, accounts=accounts, age_ms=now - self.at)
 
     def let_go(self) -> None:
         """Drop the records: they are in memory, or in nobody's use. Which revisions were known is not forgotten."""

@@ -1,7 +1,7 @@
 """What is in memory over all organizations: bounded, who was not used goes first, and shown to whoever decides."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from sidegate.core.policy.document import KeyEntry
@@ -41,6 +41,7 @@ class Shelves:
 
     Attributes:
         current: What is decided with.
+        get: Returns the organization of a name; None when nothing of it is in memory. Asked once per request.
     """
 
     def __init__(self, max_subjects: int, piecework: Piecework, log: CacheLog) -> None:
@@ -48,6 +49,7 @@ class Shelves:
         self._piecework = piecework
         self._log = log
         self._organizations: OrderedDict[str, Organization] = OrderedDict()
+        self.get: Callable[[str], Organization | None] = self._organizations.get
         self._snapshots: dict[str, OrganizationSnapshot] = {}
         self._keys: dict[str, tuple[tuple[str, KeyEntry], ...]] = {}
         self._subjects: OrderedDict[tuple[str, str], Held] = OrderedDict()
@@ -58,10 +60,6 @@ class Shelves:
     def __len__(self) -> int:
         """How many accounts are in memory."""
         return len(self._subjects)
-
-    def get(self, org: str) -> Organization | None:
-        """Return *org*; None when nothing of it is in memory."""
-        return self._organizations.get(org)
 
     def has_key(self, key_id: str) -> bool:
         """Whether some organization's API key *key_id* is in memory."""

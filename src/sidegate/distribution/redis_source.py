@@ -225,8 +225,8 @@ class RedisPolicies:
         """Note that Redis is away: before anything was heard from it, what was kept is what there is."""
         if self._kept is not None and self._kept.is_usable and self._freshness.checked_at is None:
             self._freshness.note_kept(self._kept.at)
-            self._kept.note_used()
             self.loaded_at = self._clock.now()
+            self._kept.note_used(self.loaded_at)
 
     def let_kept_go(self) -> None:
         """Have what was kept no longer at hand: what is in memory has taken its place."""

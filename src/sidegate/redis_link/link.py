@@ -310,4 +310,4 @@ def _why(error: BaseException) -> str:
         return f"user or password refused ({mask_text(str(error))}); set the password that it wants"
     if isinstance(error, BusyLoadingError):
         return "it is loading its data; it will answer once that is done"
-    return mask_text(str(error)) or type(error).__name__
+    return mask_text(str(error)).rstrip(".") or type(error).__name__

@@ -199,7 +199,7 @@ class Keeping:
     def __init__(self, url: str, folder: Path, **options: Any) -> None:
         self.following = Following(url, **options)
         self.cache = PolicyCache(
-            folder, "w0", url, max_bytes=options.pop("max_bytes", 1 << 20), max_age=LONG, clock=SystemClock()
+            folder, "w0", url, max_bytes=1 << 20, max_read_bytes=1 << 20, max_age=LONG, clock=SystemClock()
         )
 
     @classmethod

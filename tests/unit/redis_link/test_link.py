@@ -43,13 +43,14 @@ def test_pairs() -> None:
         pytest.param(TimeoutError(), "no answer in time; look whether", id="timeout"),
         pytest.param(AuthenticationError("WRONGPASS"), "set the password that it wants", id="password"),
         pytest.param(BusyLoadingError("LOADING"), "it will answer once that is done", id="loading"),
-        pytest.param(RedisConnectionError("refused"), "refused", id="connection"),
+        pytest.param(RedisConnectionError("refused."), "refused", id="connection"),
         pytest.param(RedisConnectionError(), "ConnectionError", id="without-words"),
     ],
 )
 def test_why(error: Exception, says: str) -> None:
     """In words for an operator, with what to do where there is something."""
     assert says in _why(error)
+    assert not _why(error).endswith(".")  # it stands in a sentence
 
 
 async def test_before_the_first_look() -> None:
