@@ -6,8 +6,14 @@ set -euo pipefail
 declare -A packages=() # command -> package
 case ${1:-} in
   venv) packages=([_venv]=python3-venv) ;;
-  test) packages=([curl]=curl [git]=git [haproxy]=haproxy [openssl]=openssl [redis-server]=redis-server [promtool]=prometheus) ;;
-  slow) packages=([curl]=curl [git]=git [haproxy]=haproxy [redis-server]=redis-server [promtool]=prometheus [slowhttptest]=slowhttptest) ;;
+  test)
+    packages=([curl]=curl [git]=git [haproxy]=haproxy [nghttp]=nghttp2-client [openssl]=openssl
+      [redis-server]=redis-server [promtool]=prometheus)
+    ;;
+  slow)
+    packages=([curl]=curl [git]=git [haproxy]=haproxy [nghttp]=nghttp2-client [node]=nodejs
+      [redis-server]=redis-server [promtool]=prometheus [slowhttptest]=slowhttptest)
+    ;;
   transparency)
     packages=([apache2]=apache2 [chromium]=chromium [curl]=curl [git]=git [litmus]=litmus [nginx]=nginx-light [node]=nodejs)
     ;;

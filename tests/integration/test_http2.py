@@ -165,6 +165,7 @@ Promise.all([
 """
 
 
+@pytest.mark.slow
 def test_node(secure: Sidecar, authority: Authority) -> None:
     """Node's client, several streams at once: large both ways, refused ones among them."""
     origin = f"https://localhost:{secure.port}"
