@@ -197,7 +197,9 @@ class Http2Connection(PieceReader):
                     self._take_trailers(event.stream_id)
                 case StreamReset():
                     self._forget(event.stream_id)
-                case WindowUpdated() | RemoteSettingsChanged():
+                case WindowUpdated():
+                    self._open_window(event.stream_id or 0)
+                case RemoteSettingsChanged():
                     self._outlet.go_on()
                 case _:
                     pass  # answered by the engine, or nothing to us: priorities, acknowledgements, extensions
@@ -231,6 +233,13 @@ class Http2Connection(PieceReader):
             stream.refuse(error, is_grpc=speaks_grpc(section))
         else:
             stream.begin(request)
+
+    def _open_window(self, number: int) -> None:
+        """The client takes more, of one stream or of all."""
+        if not number:
+            self._outlet.go_on()
+        elif (stream := self._streams.get(number)) is not None:
+            self._outlet.send(stream)
 
     def _receive(self, number: int, data: bytes, size: int, *, ended: bool) -> None:
         stream = self._streams.get(number)
