@@ -10,14 +10,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sidegate.core.identity.api_key import KEY_PREFIX, parse_key
 from sidegate.core.model.authority import Authority
 from sidegate.core.model.decision import Reason
-from sidegate.core.model.errors import Dependency, DependencyError, IntegrityError, NamingError, Problem
+from sidegate.core.model.errors import Dependency, DependencyError, NamingError, Problem
 from sidegate.core.model.target import require_name
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.core.model.value import value
 from sidegate.core.policy.snapshot import DEFAULT_MAX_SUBJECTS
 from sidegate.core.wire.credential import Presented
 from sidegate.distribution.piecework import Piecework
-from sidegate.distribution.politeness import Loaded
 from sidegate.distribution.ports import Fetched, OnFetched, OnSwap, Want
 from sidegate.distribution.redis_absence import Absences
 from sidegate.distribution.redis_cache_log import CacheLog
@@ -26,23 +25,16 @@ from sidegate.distribution.redis_freshness import Freshness
 from sidegate.distribution.redis_kept import KeptPolicy
 from sidegate.distribution.redis_key_lookup import KeyLookups
 from sidegate.distribution.redis_keys import keys_of
-from sidegate.distribution.redis_loading import Raw
 from sidegate.distribution.redis_memory import LoadedSnapshot
-from sidegate.distribution.redis_organization import Organization, Taken, Waiter
-from sidegate.distribution.redis_reading import BATCH, ask, open_raw, take_some
+from sidegate.distribution.redis_organization import Waiter
+from sidegate.distribution.redis_reader import Reader
+from sidegate.distribution.redis_reading import BATCH
 from sidegate.distribution.redis_refusals import Refusals
 from sidegate.distribution.redis_shelves import Shelves
 from sidegate.distribution.staleness import DEFAULT_MAX_STALENESS, Staleness
-from sidegate.redis_link.errors import RedisAwayError
 from sidegate.redis_link.link import Link
 from sidegate.telemetry.clock import Clock
 from sidegate.telemetry.tasks import TaskSet
-
-READS_AT_ONCE: Final = 100
-_SOON: Final = 3
-
-READS_PER_WAITER: Final = 2
-"""After so many reads more, what is still missing is there and cannot be used."""
 
 _MILLIS: Final = 1000
 
@@ -92,7 +84,6 @@ class RedisPolicies:
     ) -> None:
         self._link = link
         self._clock = clock
-        self._trusted = trusted
         self._patience_s = limits.patience / _MILLIS
         self._tasks: TaskSet | None = None
         self._piecework = Piecework()
@@ -100,12 +91,19 @@ class RedisPolicies:
         self.shelves = Shelves(limits.subjects, self._piecework, self.log)
         self._freshness = Freshness(limits.staleness, self.log.doubt)
         self._refusals = Refusals(on_failure)
-        self._loaded = Loaded()
         self._absent = Absences(clock)
         self._absent_keys = Absences(clock)
+        self._reader = Reader(
+            link,
+            clock,
+            self.shelves,
+            self._freshness,
+            refusals=self._refusals,
+            absent=self._absent,
+            trusted=trusted,
+            on_taken=self._taken,
+        )
         self._lookups = KeyLookups(link, self._fetched, self._note_found)
-        self._opening = asyncio.Lock()
-        self._kept: KeptPolicy | None = None
         self._listeners: list[OnSwap] = []
         self.loaded_at: UnixMillis | None = None
 
@@ -170,9 +168,7 @@ class RedisPolicies:
         if self._tasks is None or not _is_name(want.org) or (is_away and not self._is_kept(want)):
             asyncio.get_running_loop().call_soon(waiter.tell, Fetched.UNAVAILABLE)
         elif want.org:
-            known = self._organization(want.org)
-            self._want(known, waiter)
-            self._read(known)
+            self._reader.fetch(waiter)
         elif is_away:
             self._tasks.spawn(self._find_kept_key(waiter), "policy_find_key")
         else:
@@ -212,6 +208,7 @@ class RedisPolicies:
     def start(self, tasks: TaskSet) -> None:
         """Fetch from now on, until *tasks* is closed."""
         self._tasks = tasks
+        self._reader.start(tasks)
         self._piecework.start(tasks)
 
     def begin_with(self, kept: KeptPolicy) -> None:
@@ -219,19 +216,19 @@ class RedisPolicies:
 
         It is decided with only while Redis is away. Whatever comes, no revision may be older than what was kept.
         """
-        self._kept = kept
+        self._reader.kept = kept
 
     def note_away(self) -> None:
         """Note that Redis is away: before anything was heard from it, what was kept is what there is."""
-        if self._kept is not None and self._kept.is_usable and self._freshness.checked_at is None:
-            self._freshness.note_kept(self._kept.at)
+        if self._reader.kept is not None and self._reader.kept.is_usable and self._freshness.checked_at is None:
+            self._freshness.note_kept(self._reader.kept.at)
             self.loaded_at = self._clock.now()
-            self._kept.note_used(self.loaded_at)
+            self._reader.kept.note_used(self.loaded_at)
 
     def let_kept_go(self) -> None:
         """Have what was kept no longer at hand: what is in memory has taken its place."""
-        if self._kept is not None:
-            self._kept.let_go()
+        if self._reader.kept is not None:
+            self._reader.kept.let_go()
 
     def note_current(self, now: UnixMillis) -> None:
         """Note that at *now* every change was heard of."""
@@ -257,17 +254,17 @@ class RedisPolicies:
         if known is None or change.revision <= known.revision:
             return
         known.heard = max(known.heard, change.revision)
-        self._doubt(known)
+        self._reader.doubt(known)
         accounts, keys = known.concerned(change)
         known.accounts.update(dict.fromkeys(accounts))
         known.key_ids.update(dict.fromkeys(keys))
-        self._read(known)
+        self._reader.read(known)
 
     def look_again(self, org: str) -> None:
         """Read *org* again, if it is in memory: it may have changed."""
         known = self.shelves.get(org)
         if known is not None:
-            self._read(known)
+            self._reader.read(known)
 
     def doubtful(self, at_most: int) -> list[str]:
         """Return organizations of which something newer is known of, or may have been missed."""
@@ -301,186 +298,31 @@ class RedisPolicies:
     # Within: what an earlier process kept.
 
     def _is_kept(self, want: Want) -> bool:
-        return self._kept is not None and self._kept.has(want)
+        return self._reader.kept is not None and self._reader.kept.has(want)
 
     async def _find_kept_key(self, waiter: Waiter) -> None:
         """Fetch a key wherever it may be; its digest decides whose it is."""
-        owners = () if self._kept is None else self._kept.owners_of(waiter.want.key_id)
+        owners = () if self._reader.kept is None else self._reader.kept.owners_of(waiter.want.key_id)
         found = await asyncio.gather(*(self._fetched(Want(org, key_id=waiter.want.key_id)) for org in owners))
         waiter.tell(Fetched.READY if found and set(found) == {Fetched.READY} else Fetched.UNAVAILABLE)
 
-    # Within: reading.
-
-    def _organization(self, org: str) -> Organization:
-        known = self.shelves.get(org)
-        if known is None:
-            known = Organization(org)
-            known.generation = self._freshness.generation
-            if self._kept is not None:
-                known.floor = self._kept.floor_of(org)
-            for gone in self.shelves.add(known):
-                self._freshness.forget(gone)
-                self._tell_all(gone)
-        return known
-
-    def _want(self, known: Organization, waiter: Waiter) -> None:
-        want = waiter.want
-        known.waiters.append(waiter)
-        known.is_wanted = True
-        if want.account and want.account not in known.held:
-            known.accounts[want.account] = None
-        if want.key_id:
-            known.key_ids[want.key_id] = None
-
-    def _read(self, known: Organization) -> None:
-        if not known.is_reading and self._tasks is not None:
-            known.is_reading = True
-            self._tasks.spawn(self._read_all(known), "policy_read")
-
-    async def _read_all(self, known: Organization) -> None:
-        """Read until nobody wants more of *known*."""
-        try:
-            for again in range(READS_AT_ONCE):
-                generation = self._freshness.generation
-                try:
-                    await self._read_once(known, generation)
-                except (DependencyError, IntegrityError) as error:
-                    self._note_unusable(known, error, generation)
-                    self._tell_all(known)
-                    return
-                self._tell_ready(known)
-                # Heard of meanwhile. Not for ever: what is heard of and is not there is looked for again later.
-                is_behind = known.heard > known.revision and again < _SOON
-                if not (known.is_wanted or known.accounts or known.key_ids or is_behind):
-                    return
-        finally:
-            known.is_reading = False
-            if known.is_wanted or known.accounts or known.key_ids:
-                self._read(known)
-            if known.loaded is None and known.is_idle:
-                self.shelves.drop(known)
-                self._freshness.forget(known)
-
-    async def _read_once(self, known: Organization, generation: int) -> None:
-        known.is_wanted = False
-        accounts, key_ids = take_some(known.accounts), take_some(known.key_ids)
-        revision = known.revision
-        kept = None if self._link.problem is None else self._kept
-        if kept is None:
-            kept_since, raw = None, await self._ask(known, accounts, key_ids)
-        else:
-            raw = kept.answer(known, accounts, key_ids)
-            kept_since = kept.since(known.name)
-        if raw is None:
-            self._note_absent(known)
-            return
-        # Before anything is read of it, let alone compiled: it may be the whole of a large organization.
-        known.require_no_return(raw.revision)
-        if raw.is_big:
-            opened = await open_raw(known, raw, self._trusted)
-        else:
-            # One to a turn: answers for thirty organizations may have come in this one, 0.3 ms each to open and use.
-            async with self._opening:
-                await asyncio.sleep(0)
-                opened = await open_raw(known, raw, self._trusted)
-        taken = known.take(opened, revision)
-        if kept_since is None:
-            known.generation = generation
-        else:
-            # As it was then. Nobody has asked Redis about it yet: whatever came from there meanwhile stays what it is.
-            if taken.before is None:
-                known.generation = 0
-            self._freshness.doubt(known, kept_since)
-        self._took(known, taken, is_kept=kept_since is not None)
-
-    async def _ask(self, known: Organization, accounts: Sequence[str], key_ids: Sequence[str]) -> Raw | None:
-        return await ask(
-            self._link, known.name, accounts, key_ids, revision=known.revision, header=known.header_revision
-        )
-
-    # Within: what was read.
-
-    def _note_absent(self, known: Organization) -> None:
-        if known.loaded is not None or known.floor:
-            raise IntegrityError(f"`{known.name}` is gone from Redis; publish it again, or restore Redis")
-        self._absent.note(known.name)
+    # Within.
 
     def _note_found(self, key_id: str) -> None:
         if not self.shelves.has_key(key_id):
             self._absent_keys.note(key_id)
-
-    def _took(self, known: Organization, taken: Taken, *, is_kept: bool) -> None:
-        is_new = self.shelves.took(known, taken)
-        self._loaded.note(taken.objects)
-        for label, why in taken.refused.items():
-            self._doubt(known)
-            self._refusals.note(known.name, label, why, known.revision)
-        if not taken.refused:
-            self._refusals.settle(known.name)
-            if not is_kept and self._freshness.is_current(known) and known.revision >= known.heard:
-                self._freshness.settle(known)
-        if taken.is_new:
-            self.loaded_at = self._clock.now()
-        if is_new:
-            for listener in self._listeners:
-                listener(self.shelves.current)
-
-    # Within: telling.
-
-    def _tell_ready(self, known: Organization) -> None:
-        """Tell whoever has what it wanted, or will not get it."""
-        waiting, known.waiters = known.waiters, []
-        for waiter in waiting:
-            want = waiter.want
-            if known.loaded is None:
-                waiter.tell(Fetched.BEHIND if want.revision else Fetched.READY)
-            elif self._has(known, want):
-                waiter.tell(Fetched.READY)
-            elif known.revision < want.revision:
-                if not waiter.is_over:
-                    known.waiters.append(waiter)
-            elif waiter.reads < READS_PER_WAITER:
-                # It came when a read was under way already, or something changed meanwhile.
-                waiter.reads += 1
-                self._want(known, waiter)
-            else:
-                waiter.tell(Fetched.UNAVAILABLE)
-
-    def _tell_all(self, known: Organization) -> None:
-        """Tell everybody that nothing more can be had; what is in memory stays in force."""
-        waiting, known.waiters = known.waiters, []
-        known.accounts.clear()
-        known.key_ids.clear()
-        known.is_wanted = False
-        for waiter in waiting:
-            waiter.tell(Fetched.READY if self._has(known, waiter.want) else Fetched.UNAVAILABLE)
-
-    def _has(self, known: Organization, want: Want) -> bool:
-        """Whether *want* can be decided with."""
-        return not known.lacks(want) and (self._freshness.is_current(known) or not self._link.up)
 
     async def _fetched(self, want: Want) -> Fetched:
         future: asyncio.Future[Fetched] = asyncio.get_running_loop().create_future()
         self.fetch(want, future.set_result)
         return await future
 
-    # Within: doubts.
-
-    def _note_unusable(self, known: Organization, error: DependencyError | IntegrityError, generation: int) -> None:
-        if isinstance(error, RedisAwayError):
-            return  # the link has told it
-        self._doubt(known)
-        # It was looked at: the last good one stays in force, for as long as it may (spec 5.2).
-        known.generation = generation
-        self._refusals.note(known.name, "", str(error), known.revision)
-
-    def _doubt(self, known: Organization) -> None:
-        """Note that from now on there may be something newer than what is in memory of *known*."""
-        if known.loaded is None or known.doubted_since is not None:
-            return
-        # Not now: since the last time that there was no doubt.
-        since = self._freshness.good_at(known) or self._clock.now()
-        self._freshness.doubt(known, since)
+    def _taken(self, is_other: bool, is_snapshot_other: bool) -> None:  # noqa: FBT001  a callback of the reader
+        if is_other:
+            self.loaded_at = self._clock.now()
+        if is_snapshot_other:
+            for listener in self._listeners:
+                listener(self.shelves.current)
 
 
 def _is_name(org: str) -> bool:
