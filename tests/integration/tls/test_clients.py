@@ -165,7 +165,7 @@ def test_does_not_start(make_secure: MakeSecure, pair: Pair) -> None:
 
 
 def test_streams(make_secure: MakeSecure, authority: Authority, upstream: LoggingUpstream) -> None:
-    """Large bodies, events and WebSockets go through TLS as they are; a signal ends what lasts in order."""
+    """Large bodies and events go through TLS on both sides as they are; a signal ends what lasts in order."""
     block = bytes(range(256)) * 256
     big = 16 * MIB
     digest = hashlib.sha256(block * (big // len(block))).hexdigest()
@@ -183,9 +183,14 @@ def test_streams(make_secure: MakeSecure, authority: Authority, upstream: Loggin
             conversation.send(b"HTTP/1.1 200 OK\r\n\r\n")  # until the end of the connection
             for _ in range(big // len(block)):
                 conversation.send(block)
+            conversation._socket.unwrap()  # type: ignore[attr-defined]  # or nobody knows that it is whole
 
     upstream.script = script
-    sidecar = make_secure(settings={"limits": {"drain_timeout_ms": 200}}).start()
+    upstream.tls = authority.server(authority.issue("upstream"))
+    sidecar = make_secure(
+        upstream=upstream.url.replace("http:", "https:"),
+        settings={"limits": {"drain_timeout_ms": 200}, "upstream": {"tls": {"ca": str(authority.file)}}},
+    ).start()
     context = authority.client()
     with connect(sidecar, context) as client:
         client.send(request(sidecar, f"{FILES}/big", f"Content-Length: {big}", who="ana", method="PUT"))
@@ -209,7 +214,7 @@ def test_streams(make_secure: MakeSecure, authority: Authority, upstream: Loggin
 
 
 def test_websocket(make_secure: MakeSecure, authority: Authority, upstream: LoggingUpstream) -> None:
-    """A WebSocket over TLS, with a real client, is told when the sidecar ends."""
+    """A WebSocket over TLS on both sides, with real ends, is told when the sidecar ends."""
     del upstream
 
     async def echo(connection: websockets.ServerConnection) -> None:
@@ -217,9 +222,12 @@ def test_websocket(make_secure: MakeSecure, authority: Authority, upstream: Logg
             await connection.send(message)
 
     async def talk() -> int:
-        async with websockets.serve(echo, "127.0.0.1", 0) as server:
+        mine = authority.server(authority.issue("upstream"))
+        async with websockets.serve(echo, "127.0.0.1", 0, ssl=mine) as server:
             port = next(iter(server.sockets)).getsockname()[1]
-            sidecar = await asyncio.to_thread(make_secure(upstream=f"http://127.0.0.1:{port}").start)
+            settings = {"upstream": {"tls": {"ca": str(authority.file)}}}
+            made = make_secure(upstream=f"https://127.0.0.1:{port}", settings=settings)
+            sidecar = await asyncio.to_thread(made.start)
             headers = {"Cookie": f"__session={sidecar.session('vera')}"}
             url = f"wss://localhost:{sidecar.port}/v1/orgs/acme/live"
             async with websockets.connect(url, ssl=authority.client(), additional_headers=headers) as client:
