@@ -100,6 +100,7 @@ def test_failing_writes(sidecar: Sidecar, upstream: LoggingUpstream) -> None:
     ready = sidecar.ask_admin("/readyz?verbose")
     assert (ready.status, "audit" in ready.text) == (503, True)
     assert sidecar.ask_admin("/livez").status == 200
+    assert sidecar.metric("sidegate_decisions_total", reason="audit_unavailable", authority="none") == 2
     # EFBIG is one of the ways in which a disk is full.
     assert sidecar.metric("sidegate_audit_dropped_total", cause="spool_full") >= 2
     _limit_file_size(sidecar.pid, resource.RLIM_INFINITY)

@@ -70,6 +70,7 @@ def _supervise(blueprint: Blueprint, data: socket.socket, admin: socket.socket) 
 
     def fallen(number: int, board: Board, pid: int) -> None:
         standing.fall(number)
+        board.fall(number)
         board.retire(pid)
 
     with Board(workers) as board:

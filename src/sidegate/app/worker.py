@@ -60,7 +60,6 @@ class Server:
             jwks = self._identity.jwks
             metrics.watch(catalogue.JWKS_AGE_SECONDS, lambda: jwks.age_ns)
             metrics.set_gauge(catalogue.JWKS_AGE_LIMIT_SECONDS, signed.max_stale_ms * _NANOS_PER_MILLI)
-        metrics.cells[WORKER_STARTS] += 1
 
 
 async def serve_alone(process: Process, data: socket.socket, admin: socket.socket) -> None:
@@ -70,6 +69,7 @@ async def serve_alone(process: Process, data: socket.socket, admin: socket.socke
         ConfigError: Another process writes the same spool.
     """
     process.start()
+    process.metrics.cells[WORKER_STARTS] = 1
     server = Server(process, data)
     port = Admin(process, readings_of(process.metrics), lambda: server.is_accepting, lambda: process.trail.writable)
     try:

@@ -371,7 +371,9 @@ class Exchange:
         if self._gone:
             self._gateway.count_end(RequestKind.ABORTED, None)
             return
+        # What was decided is counted already, and a counter never falls: this is a second decision about the request.
         self._decision = deny(Reason.AUDIT_UNAVAILABLE)
+        self._gateway.count_decision(self._decision)
         self._status = 0
         self._detail = None
         self._answer()

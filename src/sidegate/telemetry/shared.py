@@ -16,7 +16,7 @@ from typing import Final, Self
 from sidegate.core.model.errors import IntegrityError
 from sidegate.core.model.value import value
 from sidegate.telemetry.clock import Clock
-from sidegate.telemetry.metrics import ABSENT, CELLS, LAYOUT, Metrics
+from sidegate.telemetry.metrics import ABSENT, CELLS, LAYOUT, WORKER_STARTS, Metrics
 
 STALE_NS: Final = 5_000_000_000
 """A worker that has not published for so long, some twenty beats, is stuck or gone: its gauges are not believed."""
@@ -24,7 +24,7 @@ STALE_NS: Final = 5_000_000_000
 # A slot, in words of 8 bytes: a head, then two copies of the cells. A publication goes into the copy that is not in
 # use, and the sequence number, whose last bit says which one is, moves on when it is whole. So a worker that dies while
 # it publishes leaves the last publication as it was.
-_LAYOUT, _SEQUENCE, _PID, _BEAT = range(4)
+_LAYOUT, _SEQUENCE, _PID, _BEAT, _FALLS = range(5)
 _HEAD: Final = 8
 _WORD: Final = 8
 _SLOT: Final = -(-(_HEAD + 2 * CELLS) * _WORD // mmap.PAGESIZE) * mmap.PAGESIZE // _WORD
@@ -83,8 +83,18 @@ class Board:
             if words[_LAYOUT] == LAYOUT:
                 cells = _copy(words)
                 pid, beat = words[_PID], words[_BEAT]
-                readings.append(Reading(pid, beat, cells, pid != 0 and now_ns - beat <= STALE_NS))
+            elif words[_FALLS]:
+                cells, pid, beat = array("q", bytes(CELLS * _WORD)), 0, 0
+            else:
+                continue
+            # Not counted by the worker: one that dies as soon as it is started would never come to it.
+            cells[WORKER_STARTS] = 1 + words[_FALLS]
+            readings.append(Reading(pid, beat, cells, pid != 0 and now_ns - beat <= STALE_NS))
         return readings
+
+    def fall(self, worker: int) -> None:
+        """Note that *worker* has ended and another takes its place. Called by the one process that starts them."""
+        self._words[worker * _SLOT + _FALLS] += 1
 
     def retire(self, pid: int) -> None:
         """Note that the worker *pid* has ended, so that its gauges no longer count; its counts stay."""

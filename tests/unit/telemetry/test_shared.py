@@ -16,7 +16,7 @@ from sidegate.core.model.errors import IntegrityError
 from sidegate.core.model.units import Millis
 from sidegate.telemetry import catalogue
 from sidegate.telemetry.clock import ManualClock
-from sidegate.telemetry.metrics import CELLS, CONNECTIONS, REASON_CELL, Metrics
+from sidegate.telemetry.metrics import CELLS, CONNECTIONS, REASON_CELL, WORKER_STARTS, Metrics
 from sidegate.telemetry.shared import (
     _SEQUENCE,
     STALE_NS,
@@ -65,6 +65,7 @@ def test_what_is_published_is_read_and_nothing_else(board: Board) -> None:
     slots[1].publish(2)
     readings = board.read(2)
     assert counted(readings) == [1, 2]
+    first.cells[WORKER_STARTS] = second.cells[WORKER_STARTS] = 1  # the board's own count
     assert [list(reading.cells) for reading in readings] == [first.cells, second.cells]
 
 
@@ -120,6 +121,18 @@ def test_a_successor_goes_on_counting(board: Board) -> None:
     assert (reading.cells[READ], reading.cells[CONNECTIONS]) == (2, 0)
 
 
+def test_starts_are_counted_by_whoever_starts(board: Board) -> None:
+    """A worker that dies again and again is seen, whether it ever came so far as to count or not."""
+    Slot(board.fd, 0, Metrics()).publish(1)
+    for _ in range(3):
+        board.fall(0)
+    board.fall(1)
+    readings = board.read(1)
+    assert [reading.cells[WORKER_STARTS] for reading in readings] == [4, 2]
+    assert [reading.is_live for reading in readings] == [True, False]
+    assert sum(readings[1].cells) == 2
+
+
 def test_a_worker_that_died_while_it_published_spoils_nothing(board: Board) -> None:
     """What it had begun to write is not seen; the last whole publication is, and the successor goes on from it."""
     metrics = Metrics()
@@ -161,6 +174,7 @@ def test_a_number_beyond_63_bits_starts_over(board: Board) -> None:
     slot.publish(1)
     (reading,) = board.read(1)
     assert (reading.cells[READ], reading.cells[READ + 1]) == (5, 8)
+    metrics.cells[WORKER_STARTS] = 1  # the board's own count
     assert list(reading.cells)[READ + 2 :] == metrics.cells[READ + 2 :]
 
 
