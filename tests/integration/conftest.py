@@ -29,7 +29,10 @@ def upstream() -> Iterator[LoggingUpstream]:
 
 @pytest.fixture
 def make_sidecar(tmp_path: Path, issuer: Issuer, upstream: LoggingUpstream) -> Iterator[MakeSidecar]:
-    """Return a maker of sidecars that are not started yet; `upstream=` names another one."""
+    """Return a maker of sidecars that are not started yet; `upstream=` names another one.
+
+    Whatever a test does to them, no exception may end unhandled in their logs.
+    """
     made: list[Sidecar] = []
 
     def make(**options: Any) -> Sidecar:
@@ -41,6 +44,8 @@ def make_sidecar(tmp_path: Path, issuer: Issuer, upstream: LoggingUpstream) -> I
     yield make
     for sidecar in made:
         sidecar.close()
+    logs = [sidecar.log.read_text() for sidecar in made if sidecar.log.exists()]
+    assert [log for log in logs if "Traceback (most recent call last)" in log] == []
 
 
 @pytest.fixture
