@@ -15,9 +15,17 @@ from tests.integration.authority import DAY, Authority, Pair
 from sidegate.proxy.arrival import HTTP_2, Arrival, Protocols
 from sidegate.proxy.pieces import READ_BYTES
 from sidegate.proxy.tls import LINGER_BYTES
-from sidegate.proxy.tls_clients import ClientLink
+from sidegate.proxy.tls_clients import ClientLink, Handshakes
 from sidegate.telemetry.catalogue import TlsFailure
 from sidegate.telemetry.metrics import CONNECTIONS, TLS_FAILURE_CELL
+
+
+class RenewedNever:
+    """A context that stays."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.context = context
+
 
 GET = b"GET /v1/orgs/acme/projects/p1/branches/x/files/a.json HTTP/1.1\r\nHost: h\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -92,14 +100,10 @@ async def test_what_is_negotiated_speaks(
     context = authority.server(rig.pair)
     context.set_alpn_protocols(list(protocols.offered))
 
-    class Fixed:
-        def __init__(self) -> None:
-            self.context = context
-
     client_context = authority.client()
     if offered:
         client_context.set_alpn_protocols(list(offered))
-    link = ClientLink(rig.gateway, Fixed(), protocols)
+    link = ClientLink(rig.gateway, RenewedNever(context), protocols, Handshakes())
     client = SecureClient(MemoryTransport(link, (CLIENT_ADDRESS, 1)), client_context)
     assert client.shake_hands()
     assert (client.tls.selected_alpn_protocol(), made) == (chosen, [spoken])
@@ -179,6 +183,33 @@ async def test_slow_handshake_is_cheap(make_secure_rig: MakeSecureRig, authority
     assert hasattr(link, "tls")
     probe.socket.drop(None)
     await rig.settle()
+
+
+async def test_oldest_handshake_gives_way(make_secure_rig: MakeSecureRig, authority: Authority) -> None:
+    """Where too many have begun and are not done, the oldest is given up; whoever goes on is through."""
+    rig = await make_secure_rig()
+    contexts, handshakes = RenewedNever(authority.server(rig.pair)), Handshakes(limit=2)
+    protocols = Protocols(rig.gateway.accept, {})
+
+    def begin() -> SecureClient:
+        link = ClientLink(rig.gateway, contexts, protocols, handshakes)
+        client = SecureClient(MemoryTransport(link, (CLIENT_ADDRESS, 1)), authority.client())
+        with pytest.raises(ssl.SSLWantReadError):
+            client.tls.do_handshake()
+        client.socket.feed(client._outgoing.read())
+        return client
+
+    stuck = [begin(), begin()]
+    other = ClientLink(rig.gateway, contexts, protocols, handshakes)
+    client = SecureClient(MemoryTransport(other, (CLIENT_ADDRESS, 1)), authority.client())
+    assert client.shake_hands()
+    await rig.settle()
+    assert [one.socket.closed for one in stuck] == [True, False]
+    assert failures(rig) == {TlsFailure.CROWDED: 1}
+    # The one that is through has left its place.
+    begin()
+    await rig.settle()
+    assert [one.socket.closed for one in stuck] == [True, False]
 
 
 async def test_handshakes_count(make_secure_rig: MakeSecureRig, authority: Authority, vera: bytes) -> None:

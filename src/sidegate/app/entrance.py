@@ -52,9 +52,10 @@ def _after_tls(protocols: Protocols, gateway: Gateway, process: Process) -> Prot
     # Imported where there is TLS only: to know certificates costs memory.
     from sidegate.app.certificates import listen_files  # noqa: PLC0415 - see above
     from sidegate.app.tls import RenewedContext, make_server_context  # noqa: PLC0415 - see above
-    from sidegate.proxy.tls_clients import ClientLink  # noqa: PLC0415 - see above
+    from sidegate.proxy.tls_clients import ClientLink, Handshakes  # noqa: PLC0415 - see above
 
     make = partial(make_server_context, offered=protocols.offered)
     contexts = RenewedContext(listen_files(tls), make, process.clock, process.metrics)
     contexts.start(process.tasks)
-    return lambda arrival: ClientLink(gateway, contexts, protocols, arrival)
+    handshakes = Handshakes()
+    return lambda arrival: ClientLink(gateway, contexts, protocols, handshakes, arrival)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _SECURE: Final = Arrival(is_secure=True)
 _NEVER: Final = float("inf")
 
+MAX_HANDSHAKES: Final = 1024
+"""Per process: 46 MiB."""
+
 _HANDSHAKE: Final = 0x16
 _RECORD_HEAD: Final = 5
 _MAX_RECORD: Final = 1 << 14
@@ -54,6 +57,33 @@ def _awaits_record(held: bytearray) -> bool:
     return len(held) < _RECORD_HEAD or (size <= _MAX_RECORD and len(held) < _RECORD_HEAD + size)
 
 
+class Handshakes:
+    """Those that have begun and are not done.
+
+    Each takes 46 KiB, for as long as its client wants up to its deadline. Where there are too many the oldest gives way:
+    a handshake takes a round trip or two, so that those who mean it are through before a thousand others have begun.
+
+    Args:
+        limit: How many there may be.
+    """
+
+    def __init__(self, limit: int = MAX_HANDSHAKES) -> None:
+        self._limit = limit
+        self._running: dict[ClientLink, None] = {}
+
+    def begin(self, link: "ClientLink") -> None:
+        """Note that *link* has begun."""
+        if len(self._running) >= self._limit:
+            oldest = next(iter(self._running))
+            self.end(oldest)
+            oldest.give_way()
+        self._running[link] = None
+
+    def end(self, link: "ClientLink") -> None:
+        """Note that *link* is done, or gone."""
+        self._running.pop(link, None)
+
+
 class ClientLink(TlsLink):
     """TLS with one client.
 
@@ -64,24 +94,31 @@ class ClientLink(TlsLink):
         gateway: Where connections have their places.
         contexts: Whose current one is used.
         protocols: Who may speak after the handshake.
+        handshakes: Of this process.
         arrival: What the PROXY protocol said before it.
 
     Attributes:
         deadline: Of the handshake.
     """
 
-    __slots__ = ("_arrival", "_contexts", "_gateway", "_held", "_protocols", "_timed_out", "deadline")
+    __slots__ = ("_arrival", "_contexts", "_gateway", "_given_up", "_handshakes", "_held", "_protocols", "deadline")
 
     def __init__(
-        self, gateway: "Gateway", contexts: ContextSource, protocols: Protocols, arrival: Arrival = DIRECT
+        self,
+        gateway: "Gateway",
+        contexts: ContextSource,
+        protocols: Protocols,
+        handshakes: Handshakes,
+        arrival: Arrival = DIRECT,
     ) -> None:
         super().__init__()
         self._contexts = contexts
         self._held: bytearray | None = bytearray()
         self._gateway = gateway
         self._protocols = protocols
+        self._handshakes = handshakes
         self._arrival = _SECURE if arrival is DIRECT else replace(arrival, is_secure=True)
-        self._timed_out = False
+        self._given_up: TlsFailure | None = None
         self.deadline = _NEVER
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -102,13 +139,19 @@ class ClientLink(TlsLink):
             held += data
             if not _awaits_record(held):
                 self._held = None
+                self._handshakes.begin(self)
                 self._begin(self._contexts.context, server_side=True)
                 super().data_received(bytes(held))
 
     def deadline_passed(self, now: float) -> None:
         """The handshake takes too long."""
         del now
-        self._timed_out = True
+        self._given_up = TlsFailure.TIMEOUT
+        self.abort()
+
+    def give_way(self) -> None:
+        """There are too many handshakes, and none is older."""
+        self._given_up = TlsFailure.CROWDED
         self.abort()
 
     def going_away(self) -> None:
@@ -119,12 +162,14 @@ class ClientLink(TlsLink):
         self.abort()
 
     def _opened(self) -> None:
+        self._handshakes.end(self)
         speaker = self._protocols.negotiated(self.tls.selected_alpn_protocol())(self._arrival)
         self._give_to(speaker)
         self._gateway.hand_over(self, lambda: speaker.connection_made(self))
 
     def _refused(self, error: Exception | None) -> None:
+        self._handshakes.end(self)
         if self in self._gateway.connections:
-            cause = TlsFailure.TIMEOUT if self._timed_out else failure_of(error)
+            cause = self._given_up or failure_of(error)
             self._gateway.cells[TLS_FAILURE_CELL[cause]] += 1
         self._gateway.dismiss(self)

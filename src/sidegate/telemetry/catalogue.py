@@ -82,6 +82,7 @@ class TlsFailure(StrEnum):
     REJECTED = "rejected"  # the client does not accept our certificate
     PROTOCOL = "protocol"  # any other breach
     TIMEOUT = "timeout"  # not done in time
+    CROWDED = "crowded"  # given up for newer ones, when too many were not done
     GONE = "gone"  # the client left before it was done
 
 
