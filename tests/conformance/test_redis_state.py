@@ -13,7 +13,7 @@ from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import DependencyError
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.credentials.events import Revoked, RevokedKind
-from sidegate.credentials.redis_following import SETTLE
+from sidegate.credentials.redis_following import DOUBTED, SETTLE
 from sidegate.credentials.table import facts_of
 
 __all__ = ["cluster", "shared_cluster"]
@@ -117,7 +117,9 @@ def lose_everything(stores: RedisStores, redis: RedisServer, *knowing: RedisWork
     """Empty Redis, and have *knowing* notice and go on once everybody had the time to write what they know."""
     redis.command("FLUSHALL")
     assert [worker.wait(worker.state.connect()) for worker in knowing] == [False] * len(knowing)
-    stores.clock.advance(SETTLE)
+    stores.clock.advance(Millis(SETTLE - 1))
+    assert [worker.wait(worker.state.connect()) for worker in knowing] == [False] * len(knowing)
+    stores.clock.advance(Millis(1))
     assert [worker.wait(worker.state.connect()) for worker in knowing] == [True] * len(knowing)
 
 
@@ -126,6 +128,7 @@ def test_lost_data_is_written_again(stores: RedisStores, redis: RedisServer) -> 
     worker = stores.worker()
     worker.refusal_of(session(), T)
     worker.revoke(REVOKED)
+    stores.clock.advance(Millis(2 * DOUBTED))
     lose_everything(stores, redis, worker)
     assert is_missing(worker)
     assert stores.worker().refusal_of(session(), T) == Reason.SESSION_REVOKED
