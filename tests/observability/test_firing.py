@@ -3,6 +3,7 @@ whom it is broken, and for nobody before."""
 
 import contextlib
 import json
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -59,6 +60,7 @@ class Rig:
         *,
         upstream: str | None = None,
         policies: dict[str, str] | None = None,
+        workers: int = 1,
     ) -> Sidecar:
         """Start a sidecar."""
         made = Sidecar(
@@ -69,7 +71,7 @@ class Rig:
             policies=policies or {"acme": ACME},
         )
         self.running.callback(made.close)
-        return made.start()
+        return made.start(workers)
 
     def redis(self, name: str) -> RedisServer:
         """Start a Redis."""
@@ -232,6 +234,21 @@ def certificate_unusable(rig: Rig) -> Fault:
     return Fault([sidecar], lambda: pair.cert.write_bytes(other.cert.read_bytes()), asked=lambda _: None)
 
 
+def restarting(rig: Rig) -> Fault:
+    """Kill both of its workers, whenever they are back."""
+    sidecar = rig.sidecar("restarting", {"workers": 2}, workers=2)
+
+    def kill() -> None:
+        started = {one["role"]: one["pid"] for one in sidecar.events() if one["event"] == "process_started"}
+        died = {one["pid"] for one in sidecar.events() if one["event"] == "process_died"}
+        for role in ("w0", "w1"):
+            if started[role] not in died:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(started[role], signal.SIGKILL)
+
+    return Fault([sidecar], kill, kill)
+
+
 FAULTS: Final[dict[str, Callable[[Rig], Fault]]] = {
     "SidegateDown": down,
     "SidegateRedisDown": redis_down,
@@ -248,7 +265,15 @@ FAULTS: Final[dict[str, Callable[[Rig], Fault]]] = {
     "SidegateConnectionsFull": full,
     "SidegateCertificateExpiring": certificate_expiring,
     "SidegateCertificateUnusable": certificate_unusable,
+    "SidegateRestarting": restarting,
 }
+
+CONSEQUENCES: Final = {
+    "SidegateAuditSpoolFilling": "SidegateAuditDropping",
+    "SidegateFailingClosed": "SidegateAuditDropping",
+    "SidegatePolicyBehind": "SidegatePolicyLoadFailing",
+}
+"""Alerts that the fault of another one raises as well."""
 
 
 def _policy_with_key(rig: Rig, *options: str) -> tuple[str, str]:
@@ -321,7 +346,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
                 fault.meanwhile()
             for alert in prometheus.alerts():
                 texts.setdefault(alert["labels"]["alertname"], set()).update(alert["annotations"].values())
-            return all(alert in prometheus.fired(alert) for alert in faults)
+            wanted = [*((alert, alert) for alert in faults), *CONSEQUENCES.items()]
+            return all(alert in prometheus.fired(fault) for alert, fault in wanted)
 
         # Some end by themselves while others are waited for; whoever is missing shows in its own test.
         with contextlib.suppress(AssertionError):
@@ -341,6 +367,12 @@ def test_a_fault_raises_its_alert(seen: Seen, alert: str) -> None:
     """The alert of the fault fires for its job, and no other but those that belong to it."""
     assert alert in seen.after[alert]
     assert seen.after[alert] <= {alert, *seen.faults[alert].also, *OF_THE_MACHINE}
+
+
+@pytest.mark.parametrize(("alert", "fault"), CONSEQUENCES.items(), ids=CONSEQUENCES)
+def test_a_fault_raises_what_follows_from_it(seen: Seen, alert: str, fault: str) -> None:
+    """A full spool is announced before, and noticed by whoever is refused; a bad policy keeps a newer one away."""
+    assert alert in seen.after[fault]
 
 
 @pytest.mark.parametrize("alert", FAULTS)

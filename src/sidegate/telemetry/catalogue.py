@@ -170,7 +170,7 @@ _CODES: Final = (NO_CODE, *(str(code) for code in range(FIRST_CODE, CODES_END)))
 DECISIONS: Final = Metric(
     "sidegate_decisions_total",
     MetricKind.COUNTER,
-    "Decisions, refusals before a decision included.",
+    "Decisions, refusals before one included; what then cannot be recorded counts again, as `audit_unavailable`.",
     ("outcome", "reason", "authority"),
     tuple((str(outcome_of(reason)), str(reason), authority) for reason in Reason for authority in _AUTHORITIES),
     # What must alert although it never happened before: Sidegate itself cannot decide or record.
