@@ -88,6 +88,7 @@ class Prepared:
         "_line",
         "_queries",
         "_revision",
+        "_verdict",
         "asks",
         "route",
         "standing",
@@ -103,6 +104,7 @@ class Prepared:
         self._identity_revision = -1
         self._fragment = Fragment(b"")
         self._decision: Decision | None = None
+        self._verdict: tuple[Outcome, Reason] | None = None
         self._revision = -1
 
     def queries(self, source: Address | None) -> tuple[Query, ...]:
@@ -116,7 +118,8 @@ class Prepared:
 
     def fragment(self, decision: Decision, shadow: ShadowVerdict | None, revision: int) -> Fragment:
         """Return the part of the audit record that does not change from request to request."""
-        if decision is self._decision and revision == self._revision and shadow is None:
+        verdict = None if shadow is None else (shadow.outcome, shadow.reason)
+        if decision is self._decision and revision == self._revision and verdict == self._verdict:
             return self._fragment
         main = self.asks[0]
         path = self._line.path
@@ -134,10 +137,10 @@ class Prepared:
             path=None if path is None else path.text.decode("ascii"),
             route=self.route.id,
         )
-        if shadow is None:
-            self._decision = decision
-            self._revision = revision
-            self._fragment = fragment
+        self._decision = decision
+        self._verdict = verdict
+        self._revision = revision
+        self._fragment = fragment
         return fragment
 
     def identity(self, revision: int) -> bytes:
