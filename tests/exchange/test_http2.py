@@ -389,6 +389,18 @@ async def test_large_answer_within_windows(rig: Rig, read: Fields) -> None:
     assert client.transport.closed, "a stream was kept beyond its end"
 
 
+async def test_last_bytes_wait_for_the_connection(rig: Rig, read: Fields) -> None:
+    """A stream whose answer is there whole, and waits for the connection's window only, ends with its last byte."""
+    client = Http2Client(rig)
+    await client.say(PREFACE + frame(SETTINGS, 0, 0, setting(4, 1_000_000)) + headers(read))
+    rig.upstream.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 66000\r\n\r\n" + bytes(66_000))
+    await rig.settle()
+    assert (len(client.answer().body), client.answer().ended) == (65_535, False)
+    await client.say(window(0, 1000))
+    assert client.answer().ended
+    assert not client.connection._streams, "a stream was kept beyond its end"
+
+
 async def test_windows_shrink_and_grow(rig: Rig, read: Fields) -> None:
     """A client may change the windows of streams at any time, below what is sent already."""
     client = Http2Client(rig)

@@ -125,6 +125,19 @@ def test_memory_changes_nothing(blocks: list[Fields | bytes]) -> None:
             assert ours.section == expected
 
 
+def test_memory_ends_with_the_table() -> None:
+    """What equal bytes meant before an entry was added, or the table was cut, is forgotten."""
+    decoder = SectionDecoder(4096)
+    for added, expected in ((b"\x40\x01a\x01b", (b"a", b"b")), (b"\x40\x01c\x01d", (b"c", b"d"))):
+        decoder.decode(added)
+        for _ in range(2):
+            decoder.decode(b"\xbe")
+            assert decoder.section == (expected,)
+    decoder.decode(b"\x20")
+    with pytest.raises(hpack.HPACKError):
+        decoder.decode(b"\xbe")
+
+
 def test_memory_is_small() -> None:
     """A connection remembers a few short sections."""
     decoder = SectionDecoder(100_000)
