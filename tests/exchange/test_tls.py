@@ -15,7 +15,7 @@ from tests.integration.authority import DAY, Authority, Pair
 from sidegate.proxy.arrival import HTTP_2, Arrival, Protocols
 from sidegate.proxy.pieces import READ_BYTES
 from sidegate.proxy.tls import LINGER_BYTES
-from sidegate.proxy.tls_clients import ClientLink, Handshakes
+from sidegate.proxy.tls_clients import AT_A_TIME, ClientLink, Handshakes
 from sidegate.telemetry.catalogue import TlsFailure
 from sidegate.telemetry.metrics import CONNECTIONS, TLS_FAILURE_CELL
 
@@ -210,6 +210,34 @@ async def test_oldest_handshake_gives_way(make_secure_rig: MakeSecureRig, author
     begin()
     await rig.settle()
     assert [one.socket.closed for one in stuck] == [True, False]
+
+
+async def test_few_handshakes_in_one_turn(make_secure_rig: MakeSecureRig, authority: Authority, vera: bytes) -> None:
+    """Handshakes that come together begin a few at a time, in their order; all of them are served, and one that leaves
+    while it waits has no turn."""
+    rig = await make_secure_rig()
+    context = authority.client()
+    clients = [SecureClient(rig.open(), context) for _ in range(3 * AT_A_TIME)]
+    links = list(rig.gateway.connections)
+    for client in clients:
+        with pytest.raises(ssl.SSLWantReadError):
+            client.tls.do_handshake()
+        flight = client._outgoing.read()
+        client.socket.feed(flight[:-1])
+        client.socket.feed(flight[-1:])
+    assert sum(hasattr(link, "tls") for link in links) == AT_A_TIME
+    assert [bool(client.socket.sent) for client in clients] == [True] * AT_A_TIME + [False] * 2 * AT_A_TIME
+    assert not clients[-1].socket.is_reading()
+    clients[-1].socket.drop(None)
+    await rig.settle()
+    assert all(client.socket.sent for client in clients[:-1])
+    assert not clients[-1].socket.sent
+    for client in clients[:-1]:
+        client._incoming.write(client._take())
+        assert client.shake_hands()
+        client.feed(GET + vera + b"\r\n")
+    await rig.settle()
+    assert len(rig.decisions()) == len(clients) - 1
 
 
 async def test_handshakes_count(make_secure_rig: MakeSecureRig, authority: Authority, vera: bytes) -> None:
