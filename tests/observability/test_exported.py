@@ -52,6 +52,8 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
         sidecar.start()
         assert [sidecar.ask("GET", ROUTE_FILE, who=who).status for who in ("ana", None)] == [200, 401]
         eventually(lambda: sidecar.metric("sidegate_snapshot_fingerprint") > 0, "the changes of policy were read")
+        # Measured for the first time a moment after the start.
+        eventually(lambda: "\nsidegate_loop_lag_seconds " in sidecar.ask_admin("/metrics").text, "the lag was measured")
         series = _series(sidecar.ask_admin("/metrics").text)
         for name, labels in _of_tls(folder, upstream.url, running).items():
             series.setdefault(name, labels)
