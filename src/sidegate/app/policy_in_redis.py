@@ -82,6 +82,8 @@ class PolicyInRedis:
             if kept is not None:
                 self._policies.begin_with(kept)
             self._cache.start(self._policies, tasks)
+        # Known before anything is asked: a process that is ready must not refuse because nobody looked yet.
+        await self._link.look()
         self._link.start(tasks)
         self._policies.start(tasks)
         self._follower.start(tasks)
