@@ -265,7 +265,9 @@ class Spool:
         number = max(self._number, there[-1].number if there else 0) + 1
         path = segment_path(self.folder, number)
         self._replace_fd(_open_to_append(path, os.O_CREAT | os.O_EXCL))
-        sync_folder(self.folder)
+        if self._limits.durability is Durability.HOST:
+            # Without it what is in the file is not on the disk yet either, and the event loop would wait for nothing.
+            sync_folder(self.folder)
         self._number = number
         self.segments.append(Segment(SegmentFile(number, path), 0, next_seq))
         self._needs_segment = False

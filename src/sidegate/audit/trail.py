@@ -38,6 +38,8 @@ _log: Final = get_log("audit")
 
 _RETRY: Final = Millis(250)
 """After a failure requests are refused for so long without asking the disk again: a refusal has to be cheap."""
+_RELEASE_EVERY_S: Final = 0.02
+"""Between two segments that are removed: to remove one takes milliseconds."""
 _NANOS_PER_MILLI: Final = 1_000_000
 _MILLIS_PER_SECOND: Final = 1000
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -105,12 +107,14 @@ class AuditTrail:
         "_executor",
         "_in_flight",
         "_is_closed",
+        "_is_releasing",
         "_is_scheduled",
         "_loop",
         "_on_stored",
         "_problem",
         "_records",
         "_release_through",
+        "_release_timer",
         "_retry_at_ns",
         "_retry_timer",
         "_settings",
@@ -153,6 +157,8 @@ class AuditTrail:
         self._signing_timer: asyncio.TimerHandle | None = None
         self._cause: CheckpointCause | None = None
         self._release_through = 0
+        self._is_releasing = False
+        self._release_timer: asyncio.TimerHandle | None = None
         self._acknowledged: dict[str, int] = {}
         self._on_stored: list[Callable[[], None]] = []
         self.next_id: Callable[[UnixMillis], bytes] = Uuid7(random_bytes).next
@@ -200,7 +206,7 @@ class AuditTrail:
         What is submitted from now on is refused.
         """
         self._is_closed = True
-        for timer in (self._retry_timer, self._signing_timer):
+        for timer in (self._retry_timer, self._signing_timer, self._release_timer):
             if timer is not None:
                 timer.cancel()
         while self._in_flight is not None:
@@ -314,7 +320,7 @@ class AuditTrail:
         """Write one batch; in the executor's thread with ``durability: host``, one at a time."""
         if self._release_through:
             try:
-                self._writer.release(self._release_through)
+                self._is_releasing = self._writer.release(self._release_through)
             except OSError as error:
                 _log.warning("segment_removal_failed", error=str(error), hint="make the spool folder writable")
         if records or cause is not None:
@@ -335,6 +341,8 @@ class AuditTrail:
             self._signing_timer = self._loop.call_later(
                 self._settings.checkpoint_every / _MILLIS_PER_SECOND, self._sign_interval
             )
+        if self._is_releasing and self._release_timer is None and not self._is_closed:
+            self._release_timer = self._loop.call_later(_RELEASE_EVERY_S, self._go_on_releasing)
         for on_stored in self._on_stored:
             on_stored()
         for waiter in waiters:
@@ -359,6 +367,10 @@ class AuditTrail:
 
     def _report(self, during: str, error: BaseException) -> None:
         self._loop.call_exception_handler({"message": during, "exception": error})
+
+    def _go_on_releasing(self) -> None:
+        self._release_timer = None
+        self._schedule()
 
     # --- failing and recovering ---
 

@@ -186,26 +186,32 @@ class TrailWriter:
         self.dropped += lost
         _log.error("segments_dropped", sidecar=self._store.sidecar, segments=segments, records=lost)
 
-    def release(self, through: int) -> None:
-        """Remove the segments up to number *through*, which every sink has acknowledged; never the last one.
+    def release(self, through: int) -> bool:
+        """Remove the oldest of the segments up to number *through*, which every sink has; never the last one.
 
-        The new base is signed first, so that a crash between the two leaves more than is asked for, not less. A full
-        disk takes no checkpoint; then room is made first.
+        One at a time: what a sink that comes back acknowledges at once may be a hundred, at milliseconds each, and the
+        data path waits meanwhile. The new base is signed before the first, so that a crash leaves more than is asked
+        for, not less. A full disk takes no checkpoint; then room is made first.
+
+        Returns:
+            Whether there are more.
 
         Raises:
-            OSError: Some are still there.
+            OSError: It is still there.
         """
         store = self._store
         count = sum(segment.number <= through for segment in store.segments[:-1])
         if not self._is_open or count == 0:
-            return
-        self._base = store.segments[count].first_seq or self._base
-        self._due = CheckpointCause.RELEASED
-        with contextlib.suppress(OSError):
-            store.prepare(self._head.seq + 1)
-            self._append((), CheckpointCause.RELEASED)
-        for _ in range(count):
-            store.remove_oldest()
+            return False
+        base = store.segments[count].first_seq or self._base
+        if base != self._base:
+            self._base = base
+            self._due = CheckpointCause.RELEASED
+            with contextlib.suppress(OSError):
+                store.prepare(self._head.seq + 1)
+                self._append((), CheckpointCause.RELEASED)
+        store.remove_oldest()
+        return count > 1
 
     def close(self) -> None:
         """Let go of the store. Write with cause ``closed`` before."""

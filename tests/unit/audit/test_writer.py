@@ -234,14 +234,16 @@ def test_cap_refuses_and_leaves_the_chain(
 def test_released_segments_are_signed_for(
     folder: Path, make_writer: MakeWriter, keys: dict[str, Ed25519PublicKey]
 ) -> None:
-    """What every sink has is removed; never the segment that grows."""
+    """What every sink has is removed, one segment at a time and signed for once; never the segment that grows."""
     writer = make_writer(SpoolLimits(segment_bytes=1, reserve_bytes=0))
     for _ in range(4):
         writer.write(_records(1))
-    writer.release(3)
+    assert [writer.release(3) for _ in range(3)] == [True, True, False]
+    assert [kind for kind, _ in _stream(folder)].count("released") == 1
     assert [seq for kind, seq in _stream(folder) if kind == "decision"] == [3, 4]
     assert _findings(folder, keys) == []
-    writer.release(99)
+    while writer.release(99):
+        pass
     assert {kind for kind, _ in _stream(folder)} == {"released"}
     assert _findings(folder, keys) == []
 
