@@ -284,9 +284,9 @@ async def test_early_answer(rig: Rig, write: Fields) -> None:
     await rig.settle()
     answer = client.answer()
     assert (answer.status, answer.body, answer.ended, answer.reset) == (413, b"no", True, NO_ERROR)
-    await client.say(data(b"def"))
+    await client.say(data(b"more-of-it"))
     assert client.goaway is None
-    assert b"def" not in rig.forwarded
+    assert b"more-of-it" not in rig.forwarded
 
 
 async def test_session_in_crumbs(rig: Rig, read: Fields, write: Fields) -> None:
