@@ -109,7 +109,9 @@ class Shipped:
             return []
 
     def stored(self) -> list[bytes]:
-        """Return the lines in Parquet."""
+        """Return the lines in Parquet; none before the first of them is there."""
+        if not self.lake.exists():
+            return []
         return sorted(entry.line for entry in LakeReader(self.lake).select(RecordFilter()))
 
     async def _write(self) -> None:
