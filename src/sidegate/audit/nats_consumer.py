@@ -122,14 +122,13 @@ class NatsConsumer:
         await close_nats(client)
 
     async def _fetch(self, count: int, within_s: float) -> "list[Msg]":
-        from nats.errors import TimeoutError as NothingThereError  # noqa: PLC0415  an extra
-
         if self._taking is None or self._client is None or not self._client.is_connected:
             raise ConnectionResetError("the connection was lost")
         try:
             return await self._taking.fetch(count, within_s)
-        except NothingThereError:
-            # The client says the same when the server is gone.
+        except TimeoutError:
+            # The client's own, of which this is the base, or asyncio's where the time was over before it had asked. It
+            # says the same when the server is gone.
             if not self._client.is_connected:
                 raise ConnectionResetError("the connection was lost") from None
             await asyncio.sleep(0)
