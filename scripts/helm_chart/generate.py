@@ -13,7 +13,8 @@ from scripts.helm_chart.schema import MANAGED, build_schema, schema_text, settin
 from scripts.helm_chart.values_file import ValueLine, read_values
 
 import sidegate
-from sidegate.config.settings_model import Audit, Limits
+from sidegate.config.audit_model import Audit
+from sidegate.config.settings_model import Limits
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 CHART: Final = Path("helm/sidegate")

@@ -6,9 +6,9 @@ from ipaddress import ip_address
 
 from sidegate.app.listening import BACKLOG
 from sidegate.app.process import Process
+from sidegate.config.audit_model import Durability
 from sidegate.config.places import TcpEndpoint
 from sidegate.config.settings import masked
-from sidegate.config.settings_model import Durability
 from sidegate.control.admin import AdminServer, admin_application
 from sidegate.control.authzen import AuthZen
 from sidegate.control.configuration import Configuration

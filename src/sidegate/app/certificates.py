@@ -10,8 +10,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from sidegate.config.files import read_file
+from sidegate.config.listener_model import Tls, TlsVersion, UpstreamTls
 from sidegate.config.settings import Settings
-from sidegate.config.settings_model import Tls, TlsVersion, UpstreamTls
 from sidegate.core.model.errors import ConfigError, Problem
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.core.model.value import value

@@ -20,6 +20,9 @@ from sidegate.core.policy.document import Network
 
 T = TypeVar("T")
 
+DAY_MS: Final = 86_400_000
+MIB: Final = 1_048_576
+
 
 @dataclass(frozen=True, slots=True)
 class Hint:

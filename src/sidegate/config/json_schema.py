@@ -7,9 +7,10 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from sidegate.config.listener_model import Listener
 from sidegate.config.policy_model import WrittenPolicy
 from sidegate.config.routes_model import WrittenRoutes
-from sidegate.config.settings_model import Listener, Settings, plain
+from sidegate.config.settings_model import Settings, plain
 
 MODELS: Final[dict[str, type[BaseModel]]] = {"sidegate": Settings, "routes": WrittenRoutes, "policy": WrittenPolicy}
 """By the name of the schema: ``schemas/<name>.json``."""

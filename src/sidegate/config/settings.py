@@ -11,7 +11,8 @@ from sidegate.config.environment import Setting, settings_from_environment, sett
 from sidegate.config.explain import Places, validate
 from sidegate.config.files import read_file
 from sidegate.config.places import DirectorySource, FileSource
-from sidegate.config.settings_model import Algorithm, Settings, masked
+from sidegate.config.session_model import Algorithm
+from sidegate.config.settings_model import Settings, masked
 from sidegate.config.yaml_tree import Path, YamlTree, dotted, read_tree
 from sidegate.core.model.errors import ConfigError, Position, Problem
 

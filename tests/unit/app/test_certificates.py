@@ -12,7 +12,7 @@ from tests.integration.authority import DAY, Authority, Pair
 
 from sidegate.app.certificates import MAX_PEM_BYTES, TlsFiles, expiry_warnings, listen_files, read_material
 from sidegate.app.certificates import upstream_files as files_for_upstream
-from sidegate.config.settings_model import Tls, TlsVersion, UpstreamTls
+from sidegate.config.listener_model import Tls, TlsVersion, UpstreamTls
 from sidegate.core.model.errors import ConfigError
 from sidegate.telemetry.catalogue import TlsCertificate, TlsUse
 from sidegate.telemetry.clock import SystemClock

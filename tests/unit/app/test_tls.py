@@ -10,8 +10,8 @@ from tests.integration.authority import DAY, Authority, Pair
 
 from sidegate.app.certificates import TlsFiles, TlsMaterial, read_material
 from sidegate.app.tls import REMIND_EVERY_MS, RenewedContext, check_tls, make_client_context, make_server_context
+from sidegate.config.listener_model import TlsVersion
 from sidegate.config.settings import Settings, load_settings
-from sidegate.config.settings_model import TlsVersion
 from sidegate.core.model.errors import ConfigError
 from sidegate.core.model.units import UnixMillis
 from sidegate.telemetry import catalogue

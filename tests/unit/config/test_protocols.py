@@ -3,8 +3,8 @@
 import pytest
 from tests.unit.config.files import UPSTREAM, Folder
 
+from sidegate.config.listener_model import HttpProtocol
 from sidegate.config.settings import masked
-from sidegate.config.settings_model import HttpProtocol
 
 
 @pytest.mark.parametrize(

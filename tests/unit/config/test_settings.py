@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from tests.unit.config.files import SIGNED, UPSTREAM, Folder
 
+from sidegate.config.audit_model import Completions, Durability, OnFull
 from sidegate.config.places import DirectorySource, FileSource, TcpEndpoint, UnixEndpoint, UrlSource
+from sidegate.config.session_model import Algorithm
 from sidegate.config.settings import load_settings, masked
-from sidegate.config.settings_model import Algorithm, Completions, Durability, OnFull
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import ConfigError
 

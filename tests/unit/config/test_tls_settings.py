@@ -3,8 +3,8 @@
 import pytest
 from tests.unit.config.files import UPSTREAM, Folder
 
+from sidegate.config.listener_model import ProxyProtocol, TlsVersion
 from sidegate.config.places import TcpEndpoint
-from sidegate.config.settings_model import ProxyProtocol, TlsVersion
 
 HTTPS = "upstream: {url: https://h, "
 

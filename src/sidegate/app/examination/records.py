@@ -14,7 +14,7 @@ from sidegate.app.examination.check import Check, Finding, Section, Site
 from sidegate.audit.keys import load_public_keys
 from sidegate.audit.layout import list_segments, list_sidecars
 from sidegate.audit.verify import verify
-from sidegate.config.settings_model import Audit, Durability, Sink
+from sidegate.config.audit_model import Audit, Durability, Sink
 from sidegate.core.model.errors import ConfigError
 
 WRITABLE: Final = Check(

@@ -7,7 +7,7 @@ from typing import Final
 from sidegate.audit.ports import Sink
 from sidegate.audit.sinks.file import FileSink
 from sidegate.audit.sinks.http import HttpSink
-from sidegate.config.settings_model import Sink as SinkSettings
+from sidegate.config.audit_model import Sink as SinkSettings
 from sidegate.core.model.errors import ConfigError, InvariantError, Problem
 from sidegate.core.model.units import Millis
 from sidegate.telemetry.tasks import TaskSet

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sidegate.audit.sinks.making import check_sinks, make_sink, require_extra
-from sidegate.config.settings_model import Sink
+from sidegate.config.audit_model import Sink
 from sidegate.core.model.errors import ConfigError
 from sidegate.telemetry.tasks import TaskSet
 
