@@ -23,7 +23,7 @@ from scripts.dashboards.traffic import Background, Clients, Kind, Service
 from scripts.issuer import Issuer, write_jwks
 from tests.integration.authority import DAY, Authority
 from tests.integration.redis.servers import RedisServer, free_ports
-from tests.integration.sidecar import ACME, ISSUER, ROUTE_FILE, Sidecar
+from tests.integration.sidecar import ACME, FILES, ISSUER, ROUTE_FILE, Sidecar
 from tests.observability.prometheus import Prometheus
 
 END: Final = 560
@@ -37,6 +37,8 @@ PER_SECOND: Final = 45.0
 
 MORE: Final = """\
   - {id: nell-p1, who: user:nell, role: Viewer, on: p1}
+approvals:
+  - {id: no-rush, authorities: [delete], on: "p1@x:published", approvers: {authority: approve}}
 """
 CANDIDATE: Final = """\
 candidate:
@@ -218,6 +220,7 @@ class Story:
             Kind.make(1, f"GET {ROUTE_FILE}", brief),
             Kind.make(10, f"PUT {ROUTE_FILE}", ana, body=b'{"route": 1}'),
             Kind.make(2, f"DELETE {ROUTE_FILE}", ana),
+            Kind.make(0.6, f"DELETE {FILES}/published/route.json", ana),
             Kind.make(8, f"GET {ROUTE_FILE}", f"X-API-Key: {key}"),
             Kind.make(10, "GET /healthz"),
             Kind.make(1.5, f"PUT {ROUTE_FILE}", vera, body=b"{}"),

@@ -150,11 +150,15 @@ _CANDIDATE: Final = Row(
             is_stacked=True,
         ),
         Panel(
-            "Approval requests that wait",
-            "For an approver. Not there where nothing needs approval.",
-            (Query(f"max by (job) ({gauge('sidegate_approvals_pending')})", "{{job}}"),),
-            Unit.NUMBER,
-            none="nothing needs approval",
+            "Held back for an approval",
+            "Requests that policy allows, but only once somebody else has approved them.",
+            (
+                Query(
+                    f"sum by (authority) ({rate('sidegate_decisions_total', reason='approval_required')})",
+                    "{{authority}}",
+                ),
+            ),
+            Unit.PER_SECOND,
         ),
     ),
 )

@@ -65,7 +65,7 @@ class Vitals:
     load_failures: float
     subjects: float
     divergences: float
-    approvals_pending: float
+    approvals_pending: float | None
     spooled_bytes: float
     spool_limit_bytes: float
     oldest_unshipped_s: float
@@ -124,7 +124,7 @@ def read_vitals(before: Samples, after: Samples, seconds: float, now_s: float, f
         load_failures=after.total("sidegate_snapshot_load_failures_total"),
         subjects=after.total("sidegate_subjects_cached"),
         divergences=rate("sidegate_shadow_divergence_total"),
-        approvals_pending=after.total("sidegate_approvals_pending"),
+        approvals_pending=if_there("sidegate_approvals_pending"),
         spooled_bytes=after.total("sidegate_audit_spooled_bytes"),
         spool_limit_bytes=after.total("sidegate_audit_spool_limit_bytes"),
         oldest_unshipped_s=after.total("sidegate_audit_oldest_unshipped_seconds"),

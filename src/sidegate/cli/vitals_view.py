@@ -96,10 +96,9 @@ def _foot(vitals: Vitals) -> Iterator[Text]:
         Text(f"subjects {_count(vitals.subjects)}"),
         Text(f"shadow differs {_rate(vitals.divergences)}", _DOUBTFUL if vitals.divergences else ""),
     )
-    beside = [
-        Text(f"approvals pending {_count(vitals.approvals_pending)}"),
-        Text(f"anomalies {_count(vitals.anomalies)}"),
-    ]
+    beside = [Text(f"anomalies {_count(vitals.anomalies)}")]
+    if vitals.approvals_pending is not None:
+        beside.append(Text(f"approvals pending {_count(vitals.approvals_pending)}"))
     if vitals.redis_up is not None:
         beside.append(Text("redis up", _GOOD) if vitals.redis_up else Text("redis down", _BAD))
     if vitals.jwks_age_s is not None:

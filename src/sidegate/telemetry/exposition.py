@@ -84,15 +84,14 @@ _FAMILY: Final = {MetricKind.COUNTER: _counter, MetricKind.GAUGE: _gauge, Metric
 
 
 def families(readings: Sequence[Reading]) -> list[Family]:
-    """Return the `sidegate_*` metrics over all *readings*; a metric without a sample is left out."""
+    """Return the `sidegate_*` metrics over all *readings*; one that has no sample here still says what it is."""
     merged = merge(readings)
     if not merged:
         return []
-    found = (
+    return [
         _FAMILY[metric.kind](metric, merged[place_of(metric) : place_of(metric) + cells_of(metric)])
         for metric in catalogue.METRICS
-    )
-    return [family for family in found if family.samples]
+    ]
 
 
 # Of one process each; over several, these are the sums, so that open descriptors can be held against the limit.

@@ -90,6 +90,14 @@ def test_a_fresh_process_exports_zeros_for_alerts_and_nothing_it_does_not_know()
     assert set(found.values()) == {0}
 
 
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_what_has_no_sample_here_still_says_what_it_is(metric: Metric) -> None:
+    """Nobody has to guess whether a metric is missing or has another name."""
+    text = Exposition(lambda: [reading_of(Metrics())]).encode(TEXT, []).decode()
+    assert f"# TYPE {metric.name} {metric.kind}\n" in text
+    assert f"# HELP {metric.name} " in text
+
+
 def test_a_histogram_is_cumulative_in_seconds() -> None:
     """Bounds from 1 us; what is above the last one counts under +Inf only; sum and count belong to it."""
     found = samples_of(families([reading_of(busy())]))
