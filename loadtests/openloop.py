@@ -15,6 +15,7 @@ import json
 import os
 import select
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -69,7 +70,9 @@ def _beat(interval_ns: int) -> int:
     return beat
 
 
-def load(port: int, request: bytes, *, rate: float, seconds: float, connections: int = CONNECTIONS) -> Latency:
+def load(
+    port: int, request: bytes, *, rate: float, seconds: float, connections: int = CONNECTIONS, tls: bool = False
+) -> Latency:
     """Send *request* at *rate* per second, and hold every answer to being 200 and as long as the first.
 
     Raises:
@@ -80,6 +83,8 @@ def load(port: int, request: bytes, *, rate: float, seconds: float, connections:
     for _ in range(connections):
         client = socket.create_connection(("127.0.0.1", port), timeout=10)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            client = _spoken_to_in_tls(client)
         size = _first(client, request)
         client.setblocking(False)
         free.append(client)
@@ -111,7 +116,10 @@ def load(port: int, request: bytes, *, rate: float, seconds: float, connections:
                     scheduled += 1
                     due.append(began + scheduled * interval)
                 continue
-            data = by_fd[fd].recv(65536)
+            try:
+                data = by_fd[fd].recv(65536)
+            except ssl.SSLWantReadError:
+                continue  # a record of the handshake, or half of one
             left = missing.get(fd, size) - len(data)
             if not data or left < 0 or (fd not in missing and not data.startswith(b"HTTP/1.1 200 ")):
                 raise BenchError(f"an answer is not as the first one: {data[:200]!r}")
@@ -130,6 +138,14 @@ def load(port: int, request: bytes, *, rate: float, seconds: float, connections:
     os.close(beat)
     ordered = sorted(latencies)
     return Latency(total, *(ordered[min(total - 1, int(total * part))] / 1000 for part in (0.5, 0.99, 0.999, 1.0)))
+
+
+def _spoken_to_in_tls(client: socket.socket) -> ssl.SSLSocket:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # whom it is measured against is known
+    context.set_alpn_protocols(["http/1.1"])
+    return context.wrap_socket(client)
 
 
 def _first(client: socket.socket, request: bytes) -> int:
@@ -152,7 +168,16 @@ def _more(client: socket.socket) -> bytes:
     return data
 
 
-def run_pinned(port: int, request: Path, *, rate: float, seconds: float, core: int, realtime: bool = False) -> Latency:
+def run_pinned(
+    port: int,
+    request: Path,
+    *,
+    rate: float,
+    seconds: float,
+    core: int,
+    realtime: bool = False,
+    tls: bool = False,
+) -> Latency:
     """Run :func:`load` in a process of its own on *core*; with *realtime* before everything else there.
 
     Raises:
@@ -161,6 +186,7 @@ def run_pinned(port: int, request: Path, *, rate: float, seconds: float, core: i
     command = ["chrt", "-r", "1"] if realtime else []
     command += ["taskset", "-c", str(core), sys.executable, "-m", "loadtests.openloop", "--port", str(port)]
     command += ["--rate", str(rate), "--seconds", str(seconds), "--request", str(request)]
+    command += ["--tls"] if tls else []
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
     if done.returncode:
         raise BenchError(f"the constant-rate client failed:\n{done.stderr[-2000:]}")
@@ -174,8 +200,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, required=True, help="requests per second")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--request", type=Path, required=True, help="file with the bytes of one request")
+    parser.add_argument("--tls", action="store_true", help="speak TLS; whose certificate it is does not matter")
     options = parser.parse_args()
-    found = load(options.port, options.request.read_bytes(), rate=options.rate, seconds=options.seconds)
+    request = options.request.read_bytes()
+    found = load(options.port, request, rate=options.rate, seconds=options.seconds, tls=options.tls)
     print(json.dumps(asdict(found)))
 
 

@@ -1,7 +1,8 @@
 """The upstream of the load tests: answers every request with the same 100-byte JSON as cheaply as Python can.
 
 It finds the ends of heads and nothing else, so it must only be given requests without bodies. ``GET /-/count`` answers
-how many other requests it has had: what a proxy forwarded can then be held against what it recorded.
+how many other requests it has had: what a proxy forwarded can then be held against what it recorded. What ends in
+``/-/events`` is an event stream that does not end.
 """
 
 import argparse
@@ -16,6 +17,8 @@ assert len(BODY) == 100
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n" + BODY
 
 _COUNT = b"GET /-/count "
+_EVENTS = b"/-/events HTTP/1.1\r\n"
+_STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: x\n\n\r\n"
 _HEAD_END = b"\r\n\r\n"
 
 
@@ -39,6 +42,9 @@ class Upstream(asyncio.Protocol):
             self._held = b""
             text = b"%d" % Upstream.served
             self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text))
+            return
+        if _EVENTS in data:
+            self._transport.write(_STREAM)
             return
         heads = data.count(_HEAD_END)
         Upstream.served += heads

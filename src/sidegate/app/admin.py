@@ -6,7 +6,6 @@ from ipaddress import ip_address
 
 from sidegate.app.listening import BACKLOG
 from sidegate.app.process import Process
-from sidegate.config.audit_model import Durability
 from sidegate.config.places import TcpEndpoint
 from sidegate.config.settings import masked
 from sidegate.control.admin import AdminServer, admin_application
@@ -19,6 +18,7 @@ from sidegate.control.recorded import RecordedDecider
 from sidegate.control.snapshots import Snapshots
 from sidegate.control.tap import Taps
 from sidegate.core.model.errors import Problem
+from sidegate.core.trail.durability import Durability
 from sidegate.telemetry.exposition import Exposition
 from sidegate.telemetry.health import Health, workers_check
 from sidegate.telemetry.shared import Readings

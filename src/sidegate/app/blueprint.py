@@ -7,7 +7,7 @@ from typing import Final
 from sidegate.audit.identity import load_sidecar_name
 from sidegate.audit.keys import load_signer
 from sidegate.audit.sinks.making import check_sinks
-from sidegate.audit.spool import Durability, OnFull, SpoolLimits
+from sidegate.audit.spool import SpoolLimits
 from sidegate.audit.trail import TrailSettings
 from sidegate.config.routes_file import load_routes
 from sidegate.config.settings import Settings
@@ -96,8 +96,8 @@ def trail_settings(settings: Settings, part: str) -> TrailSettings:
             # The cap is the sidecar's, not each process's.
             max_bytes=max(_LEAST_SPOOL_BYTES, audit.max_bytes // len(running_parts(settings))),
             reserve_bytes=audit.reserve_bytes,
-            on_full=OnFull(audit.on_full.value),
-            durability=Durability(audit.durability.value),
+            on_full=audit.on_full,
+            durability=audit.durability,
         ),
         checkpoint_records=audit.checkpoint.records,
         checkpoint_every=audit.checkpoint.interval_ms,

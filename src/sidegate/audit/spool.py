@@ -7,7 +7,6 @@ the open file is not trusted; it is opened anew before the next write.
 import contextlib
 import errno
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +23,7 @@ from sidegate.audit.layout import (
 from sidegate.core.model.value import value
 from sidegate.core.trail.chain import Head, genesis, read_tail
 from sidegate.core.trail.checkpoint import read_checkpoint
+from sidegate.core.trail.durability import Durability, OnFull
 
 MIB: Final = 1024 * 1024
 
@@ -31,24 +31,6 @@ _SEGMENTS_AT_CAP: Final = 4
 """A segment is at most this part of the cap: dropping or releasing one makes room without emptying the spool."""
 _DISK_LOOK_BYTES: Final = 4 * MIB
 """So much is written before the free disk space is looked at again; a disk that fills faster fails the write itself."""
-
-
-class Durability(StrEnum):
-    """What a record has survived once its waiter hears of it."""
-
-    PROCESS = "process"
-    """It is in the file: the sidecar may be killed."""
-    HOST = "host"
-    """It is on the disk: the machine may lose its power."""
-    MEMORY = "memory"
-    """Nothing; tests only."""
-
-
-class OnFull(StrEnum):
-    """What happens at the cap."""
-
-    DENY = "deny"
-    DROP_OLDEST = "drop_oldest"
 
 
 @value

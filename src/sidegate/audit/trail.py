@@ -22,12 +22,13 @@ from typing import Final
 
 from sidegate.audit.memory import MemorySpool
 from sidegate.audit.ports import NOBODY, Store, Waiter
-from sidegate.audit.spool import Durability, Spool, SpoolLimits
+from sidegate.audit.spool import Spool, SpoolLimits
 from sidegate.audit.writer import TrailWriter
 from sidegate.core.model.errors import ConfigError, Problem
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.core.model.value import value
 from sidegate.core.trail.checkpoint import CheckpointCause, CheckpointSigner
+from sidegate.core.trail.durability import Durability
 from sidegate.core.trail.instant import InstantText
 from sidegate.core.trail.record import OpenRecord
 from sidegate.core.trail.uuid7 import Uuid7

@@ -93,19 +93,6 @@ def show_problems(problems: Iterable[Problem]) -> None:
         complain(printable(str(problem)))
 
 
-def describe_problem(problem: Problem) -> dict[str, object]:
-    """Return *problem* for JSON, the place apart, so that an editor can go there."""
-    position = problem.position
-    return {
-        "file": None if position is None else position.file,
-        "line": None if position is None else position.line,
-        "column": None if position is None else position.column,
-        "key": problem.key,
-        "what": problem.what,
-        "hint": problem.hint,
-    }
-
-
 def by_place(problem: Problem) -> tuple[str, int, int]:
     """Return what problems are sorted by: files, then lines; those outside files come first."""
     position = problem.position

@@ -12,21 +12,7 @@ from sidegate.config.explain import Written
 from sidegate.config.forms import DAY_MS, MIB, Duration, Line, Whole, refuse
 from sidegate.config.places import FilePath, WrittenCollector, WrittenFile, WrittenNats, WrittenRedis
 from sidegate.core.model.units import Millis
-
-
-class Durability(StrEnum):
-    """What a record survives before its request goes on (spec 5.6)."""
-
-    PROCESS = "process"
-    HOST = "host"
-    MEMORY = "memory"
-
-
-class OnFull(StrEnum):
-    """What happens when the spool is at its cap (spec 5.6)."""
-
-    DENY = "deny"
-    DROP_OLDEST = "drop_oldest"
+from sidegate.core.trail.durability import Durability, OnFull
 
 
 class Completions(StrEnum):

@@ -18,7 +18,6 @@ from sidegate.control.answers import AdminError, json_answer, read_json
 from sidegate.control.question import Question, QuestionError, read_question
 from sidegate.control.recorded import RecordedDecider, RecordedDecision
 from sidegate.control.route import Route
-from sidegate.control.snapshots import describe_problem
 from sidegate.core.model.authority import AUTHORITY_OF, SUBTREE_PRIMITIVES, Primitive
 from sidegate.core.model.decision import Outcome
 from sidegate.core.model.errors import Problem
@@ -136,7 +135,7 @@ def _bad_request(error: QuestionError) -> AdminError:
         HTTPStatus.BAD_REQUEST,
         "the question cannot be read",
         "correct what `errors` lists",
-        {"errors": [describe_problem(problem) for problem in error.problems]},
+        {"errors": [problem.describe() for problem in error.problems]},
     )
 
 

@@ -16,7 +16,6 @@ from sidegate.control.loading import load_subject
 from sidegate.control.question import Question, QuestionError, read_question
 from sidegate.control.reconstruction import Reconstruction, reconstruct
 from sidegate.control.route import Route
-from sidegate.control.snapshots import describe_problem
 from sidegate.core.engine.explain import Considered, ExplainedCheck, Explanation, explain
 from sidegate.core.engine.shadow import ShadowFailure, decide_shadow
 from sidegate.core.model.decision import Decision
@@ -188,7 +187,7 @@ class Explanations:
                 HTTPStatus.BAD_REQUEST,
                 "the question cannot be read",
                 "correct what `errors` lists, or send a `decision_id`",
-                {"errors": [describe_problem(problem) for problem in error.problems]},
+                {"errors": [problem.describe() for problem in error.problems]},
             ) from None
         credential = question.query.credential
         await load_subject(self._holder, credential.org, credential.account)

@@ -65,20 +65,6 @@ def _describe_organization(organization: OrganizationSnapshot) -> dict[str, obje
     }
 
 
-def describe_problem(problem: Problem) -> dict[str, object]:
-    """Return *problem* for JSON: the place apart, so that an editor can go there."""
-    position = problem.position
-    return {
-        "file": None if position is None else position.file,
-        "line": None if position is None else position.line,
-        "column": None if position is None else position.column,
-        "key": problem.key,
-        "what": problem.what,
-        "hint": problem.hint,
-        "text": str(problem),
-    }
-
-
 def describe_snapshot(state: PolicyState, source: str, now: UnixMillis, only: str = "") -> dict[str, object]:
     """Return what is in force, for JSON. Ages are in milliseconds, None for what never was.
 
@@ -96,7 +82,7 @@ def describe_snapshot(state: PolicyState, source: str, now: UnixMillis, only: st
         "age_ms": None if loaded_at is None else now - loaded_at,
         "checked_at": None if checked_at is None else format_instant(checked_at),
         "unchecked_ms": None if checked_at is None else now - checked_at,
-        "errors": [describe_problem(problem) for problem in state.problems],
+        "errors": [problem.describe() for problem in state.problems],
         "organizations_in_memory": len(snapshot.organizations),
         "organizations": [_describe_organization(organization) for organization in _shown(snapshot, only)],
     }

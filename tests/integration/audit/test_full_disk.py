@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sidegate.audit.spool import Durability, OnFull, SpoolLimits
+from sidegate.audit.spool import SpoolLimits
 from sidegate.audit.trail import AuditTrail, DropCause, TrailSettings
 from sidegate.audit.verify import verify
 from sidegate.core.model.units import Millis
 from sidegate.core.trail.checkpoint import CheckpointSigner
+from sidegate.core.trail.durability import Durability, OnFull
 from sidegate.core.trail.record import OpenRecord
 from sidegate.telemetry.clock import ManualClock
 

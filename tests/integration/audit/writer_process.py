@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 from sidegate.audit.keys import load_signer
-from sidegate.audit.spool import Durability, SpoolLimits
+from sidegate.audit.spool import SpoolLimits
 from sidegate.audit.trail import AuditTrail, TrailSettings
+from sidegate.core.trail.durability import Durability
 from sidegate.core.trail.record import OpenRecord
 from sidegate.telemetry.clock import SystemClock
 

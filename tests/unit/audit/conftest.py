@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from sidegate.audit.spool import Durability, SpoolLimits
+from sidegate.audit.spool import SpoolLimits
 from sidegate.audit.trail import AuditTrail, TrailSettings
 from sidegate.audit.verify import verify
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.trail.checkpoint import CheckpointSigner, key_id_of
+from sidegate.core.trail.durability import Durability
 from sidegate.core.trail.record import OpenRecord
 from sidegate.telemetry.clock import ManualClock
 

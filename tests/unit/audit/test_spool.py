@@ -10,18 +10,12 @@ from pathlib import Path
 import pytest
 
 from sidegate.audit.layout import segment_path
-from sidegate.audit.spool import (
-    Durability,
-    OnFull,
-    Spool,
-    SpoolAlteredError,
-    SpoolFullError,
-    SpoolLimits,
-)
+from sidegate.audit.spool import Spool, SpoolAlteredError, SpoolFullError, SpoolLimits
 from sidegate.core.model.errors import ConfigError
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.trail.chain import Head, Linker, genesis
 from sidegate.core.trail.checkpoint import Checkpoint, CheckpointCause, CheckpointSigner
+from sidegate.core.trail.durability import Durability, OnFull
 from sidegate.core.trail.record import OpenRecord
 
 _LIMITS = SpoolLimits(reserve_bytes=0)

@@ -12,10 +12,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from sidegate.audit.layout import segment_path
-from sidegate.audit.spool import Durability, OnFull, SpoolLimits
+from sidegate.audit.spool import SpoolLimits
 from sidegate.audit.trail import AuditTrail, DropCause
 from sidegate.core.model.errors import ConfigError, Problem
 from sidegate.core.model.units import Millis, UnixMillis
+from sidegate.core.trail.durability import Durability, OnFull
 from sidegate.core.trail.record import OpenRecord
 from sidegate.telemetry.clock import ManualClock
 

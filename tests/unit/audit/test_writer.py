@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from structlog.testing import capture_logs
 
 from sidegate.audit.layout import segment_path
-from sidegate.audit.spool import OnFull, Spool, SpoolFullError, SpoolLimits
+from sidegate.audit.spool import Spool, SpoolFullError, SpoolLimits
 from sidegate.audit.verify import verify
 from sidegate.audit.writer import TrailWriter
 from sidegate.core.trail.checkpoint import CheckpointCause, CheckpointSigner
+from sidegate.core.trail.durability import OnFull
 from sidegate.core.trail.record import OpenRecord
 from sidegate.telemetry.clock import ManualClock
 

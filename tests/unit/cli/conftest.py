@@ -12,10 +12,11 @@ import pytest
 from tests.unit.cli.samples import NOON
 
 from sidegate.audit.keys import load_signer
-from sidegate.audit.spool import Durability, OnFull, Spool, SpoolLimits
+from sidegate.audit.spool import Spool, SpoolLimits
 from sidegate.audit.writer import TrailWriter
 from sidegate.cli.main import run
 from sidegate.core.trail.checkpoint import CheckpointCause
+from sidegate.core.trail.durability import Durability, OnFull
 from sidegate.core.trail.record import (
     CompletionRecord,
     DecisionRecord,

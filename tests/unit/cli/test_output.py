@@ -14,7 +14,6 @@ from sidegate.cli.output import (
     align,
     coloured,
     complain,
-    describe_problem,
     is_styled,
     printable,
     show_json,
@@ -137,9 +136,6 @@ def test_problems_in_order(capsys: pytest.CaptureFixture[str]) -> None:
         "a.yaml:10:1: `x` is 1; write 2",
         "b.yaml:1:1: `x` is 1; write 2",
     ]
-    expected = {"file": "a.yaml", "line": 9, "column": 5, "key": "x", "what": "is 1", "hint": "write 2"}
-    assert describe_problem(three) == expected
-    assert describe_problem(Problem(None, "x", "", ""))["line"] is None
 
 
 def test_complaints_come_after_what_was_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from tests.unit.config.files import SIGNED, UPSTREAM, Folder
 
-from sidegate.config.audit_model import Completions, Durability, OnFull
+from sidegate.config.audit_model import Completions
 from sidegate.config.places import DirectorySource, FileSource, TcpEndpoint, UnixEndpoint, UrlSource
 from sidegate.config.session_model import Algorithm
 from sidegate.config.settings import load_settings, masked
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import ConfigError
+from sidegate.core.trail.durability import Durability, OnFull
 
 
 def test_defaults(folder: Folder) -> None:

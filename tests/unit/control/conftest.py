@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sidegate.audit.memory import MemorySpool
-from sidegate.audit.spool import Durability, SpoolLimits
+from sidegate.audit.spool import SpoolLimits
 from sidegate.audit.trail import AuditTrail, TrailSettings
 from sidegate.control.admin import SERVER_OPTIONS, Part, admin_application
 from sidegate.core.model.authority import Authority, mask_of
@@ -29,6 +29,7 @@ from sidegate.core.policy.document import (
 )
 from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.trail.checkpoint import CheckpointSigner
+from sidegate.core.trail.durability import Durability
 from sidegate.distribution.holder import SnapshotHolder
 from sidegate.telemetry.clock import ManualClock
 from sidegate.telemetry.metrics import Metrics

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from sidegate.control.snapshots import MAX_SHOWN, Snapshots, describe_problem
+from sidegate.control.snapshots import MAX_SHOWN, Snapshots
 from sidegate.core.model.errors import Position, Problem
 from sidegate.core.model.units import Millis
 from sidegate.core.policy.compile import compile_document
@@ -90,9 +90,3 @@ async def test_before_the_first_load_nothing_is_claimed(serve: Serve, clock: Man
     body = await (await client.get("/v1/snapshot")).json()
     assert (body["revision"], body["organizations"]) == (0, [])
     assert [body[name] for name in ("loaded_at", "age_ms", "checked_at", "unchecked_ms")] == [None] * 4
-
-
-def test_a_problem_outside_files_has_no_place() -> None:
-    """A variable, say."""
-    described = describe_problem(Problem(None, "SIDEGATE_LISTEN", "is empty", "remove it"))
-    assert (described["file"], described["line"], described["key"]) == (None, None, "SIDEGATE_LISTEN")

@@ -14,8 +14,9 @@ from sidegate.app.examination.check import Check, Finding, Section, Site
 from sidegate.audit.keys import load_public_keys
 from sidegate.audit.layout import list_segments, list_sidecars
 from sidegate.audit.verify import verify
-from sidegate.config.audit_model import Audit, Durability, Sink
+from sidegate.config.audit_model import Audit, Sink
 from sidegate.core.model.errors import ConfigError
+from sidegate.core.trail.durability import Durability
 
 WRITABLE: Final = Check(
     "audit-writable", Section.AUDIT, "The spool can be written.",

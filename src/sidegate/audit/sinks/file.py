@@ -15,8 +15,9 @@ from typing import Final
 
 from sidegate.audit.layout import read_lines
 from sidegate.audit.ports import Batch
-from sidegate.audit.spool import MIB, Durability, Spool, SpoolLimits
+from sidegate.audit.spool import MIB, Spool, SpoolLimits
 from sidegate.core.model.errors import ConfigError, Dependency, DependencyError
+from sidegate.core.trail.durability import Durability
 
 _SEGMENT_BYTES: Final = 64 * MIB
 _NO_CAP: Final = 1 << 62

@@ -13,7 +13,6 @@ from sidegate.cli.output import (
     by_place,
     coloured,
     complain,
-    describe_problem,
     printable,
     say,
     show_json,
@@ -74,8 +73,8 @@ def _describe(found: Inspection) -> dict[str, object]:
     return {
         "ok": not found.problems,
         "config": None if found.config is None else str(found.config),
-        "problems": [describe_problem(problem) for problem in sorted(found.problems, key=by_place)],
-        "warnings": [describe_problem(problem) for problem in sorted(found.warnings, key=by_place)],
+        "problems": [problem.describe() for problem in sorted(found.problems, key=by_place)],
+        "warnings": [problem.describe() for problem in sorted(found.warnings, key=by_place)],
         "routes": len(routes),
         "public_routes": [_describe_route(found, route) for route in routes if route.public],
         "organizations": [_describe_policy(loaded) for loaded in found.policies or ()],

@@ -49,6 +49,19 @@ class Problem:
         place = f"{self.position}: " if self.position is not None else ""
         return f"{place}`{self.key}` {self.what}; {self.hint}"
 
+    def describe(self) -> dict[str, object]:
+        """Return it for JSON: the place apart, so that an editor can go there."""
+        position = self.position
+        return {
+            "file": None if position is None else position.file,
+            "line": None if position is None else position.line,
+            "column": None if position is None else position.column,
+            "key": self.key,
+            "what": self.what,
+            "hint": self.hint,
+            "text": str(self),
+        }
+
 
 class _ProblemsError(SidegateError):
     """Carries every problem found, not only the first."""

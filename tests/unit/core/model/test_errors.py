@@ -35,6 +35,20 @@ def test_a_problem_says_where_what_and_what_next(problem: Problem, text: str) ->
     assert text == str(problem)
 
 
+def test_a_problem_for_a_program_has_its_place_apart() -> None:
+    """What is outside files has none."""
+    assert PLACED.describe() == {
+        "file": "config/sidegate.yaml",
+        "line": 12,
+        "column": 12,
+        "key": "session.idle_ms",
+        "what": "is 'soon'",
+        "hint": "write whole milliseconds",
+        "text": str(PLACED),
+    }
+    assert [UNPLACED.describe()[name] for name in ("file", "line", "column")] == [None] * 3
+
+
 @pytest.mark.parametrize("family", [ConfigError, PolicyError])
 def test_all_problems_are_told_at_once(family: type[ConfigError | PolicyError]) -> None:
     """Not only the first."""
