@@ -45,6 +45,7 @@ test: $(VENV)/.dev ## all tests
 test-slow: $(VENV)/.dev ## what takes minutes or measures: floods, thousands of streams
 	@bash scripts/need-debian.sh slow
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	RECOVERY_S=2 $(BIN)/python -m pytest -m "slow or not slow" $(addprefix tests/integration/redis/test_,policy_faults.py sidecar.py link.py policy_cache.py)
 
 COMPILED := build/compiled
 test-compiled: $(VENV)/.dev ## all tests on the modules of the data path compiled to C, as SIDEGATE_COMPILE=1 installs them

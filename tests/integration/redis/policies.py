@@ -5,6 +5,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+from tests.integration.waiting import DEADLINE_S
+
 from sidegate.core.engine.decide import decide
 from sidegate.core.model.authority import Authority, Mask
 from sidegate.core.model.decision import Decision
@@ -78,7 +80,7 @@ class Following:
         await self.link.close()
         assert self._broken == []
 
-    async def until(self, true: Callable[[], bool], what: str, within_s: float = 5.0) -> None:
+    async def until(self, true: Callable[[], bool], what: str, within_s: float = DEADLINE_S) -> None:
         """Wait until something is so."""
         try:
             async with asyncio.timeout(within_s):
@@ -121,7 +123,9 @@ class Following:
         found = await self.decide(account, **more)
         return str(found) if isinstance(found, Fetched) else str(found.reason)
 
-    async def becomes(self, reason: str, account: str = "user:u0", *, within_s: float = 2.0, **more: Any) -> None:
+    async def becomes(
+        self, reason: str, account: str = "user:u0", *, within_s: float = DEADLINE_S, **more: Any
+    ) -> None:
         """Wait until :meth:`reason` is *reason*."""
         last = ""
         try:

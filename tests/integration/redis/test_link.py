@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from tests.integration.redis.conftest import MakeRedis
 from tests.integration.redis.servers import Cluster, FaultProxy, RedisServer, SentinelSet
+from tests.integration.waiting import RECOVERY_S
 
 from sidegate.core.model.units import Millis
 from sidegate.redis_link.errors import RedisAwayError, RedisRefusedError
@@ -18,7 +19,6 @@ from sidegate.redis_link.link import CONCURRENT_CALLS, Link, make_script, open_l
 from sidegate.telemetry.log import LogFormat, configure_log
 from sidegate.telemetry.tasks import TaskSet
 
-RECOVERY_S = 2.0
 OpenLink = Callable[..., Awaitable[Link]]
 
 

@@ -424,6 +424,6 @@ class TestStorm:
                             seen = loaded.revision
                         await asyncio.sleep(0)
                 proxy.heal()
-                await one.becomes(said[max(said)], within_s=5)
+                await one.becomes(said[max(said)])
         finally:
             proxy.close()

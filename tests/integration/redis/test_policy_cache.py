@@ -15,9 +15,9 @@ from tests.integration.conftest import MakeSidecar
 from tests.integration.redis.conftest import MakeRedis
 from tests.integration.redis.policies import Following, Publishing, acme
 from tests.integration.redis.servers import RedisServer
-from tests.integration.redis.test_sidecar import DENIES, RECOVERY_S, publish, put
+from tests.integration.redis.test_sidecar import DENIES, publish, put
 from tests.integration.sidecar import ACME, Sidecar
-from tests.integration.waiting import eventually
+from tests.integration.waiting import RECOVERY_S, eventually
 
 from sidegate.core.model.authority import Authority
 from sidegate.core.model.errors import IntegrityError

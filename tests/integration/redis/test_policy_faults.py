@@ -18,7 +18,7 @@ import pytest
 from tests.integration.redis.conftest import MakeRedis
 from tests.integration.redis.policies import Following, Publishing, acme
 from tests.integration.redis.servers import Cluster, FaultProxy, RedisServer, SentinelSet, talk
-from tests.integration.waiting import eventually
+from tests.integration.waiting import RECOVERY_S, eventually
 
 from sidegate.core.model.units import Millis
 from sidegate.core.policy.document import KeyEntry
@@ -34,7 +34,6 @@ GRANTED: Final = "granted"
 STAYS: Final = SourceLimits(staleness=Staleness(Millis(600_000), {}))
 SOON_TOO_OLD: Final = SourceLimits(staleness=Staleness(Millis(700), {}))
 SUBJECTS: Final = "sidegate:{acme}:subjects"
-RECOVERY_S: Final = 2.0
 LASTS_S: Final = 1.0
 
 # user:u0 may do everything but delete, the others everything. The key makes each of the hashes be there.

@@ -13,13 +13,12 @@ from tests.integration.redis.policies import Publishing
 from tests.integration.redis.servers import FaultProxy, RedisServer
 from tests.integration.sidecar import ACME, ROUTE_FILE, Sidecar
 from tests.integration.upstream import LoggingUpstream
-from tests.integration.waiting import eventually
+from tests.integration.waiting import RECOVERY_S, eventually
 
 from sidegate.config.policy_file import read_policy
 from sidegate.core.policy.document import PolicyDocument
 
 DENIES = 'denies:\n  - {id: d1, who: user:ana, authorities: [write], on: "*"}\n'
-RECOVERY_S = 2.0
 MIN_REVISION = "X-Sidegate-Min-Revision: {}"
 
 
