@@ -104,6 +104,7 @@ def hosts() -> Iterator[Attack]:
         "port-word": b"Host: h:http\r\n",
         "port-empty": b"Host: h:\r\n",
         "port-long": b"Host: h:123456\r\n",
+        "port-above": b"Host: h:65536\r\n",
         "high-byte": b"Host: h\xe9\r\n",
         "escape": b"Host: h%00\r\n",
         "quote": b'Host: h"\r\n',

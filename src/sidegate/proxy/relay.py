@@ -335,6 +335,9 @@ class Relay:
                     raise WireError(502, Reason.UPSTREAM_INVALID, "a line of the response head does not end in CRLF")
                 self._held = data
                 return
+            if end > UPSTREAM_HEAD_BYTES:
+                # The verdict must not depend on how the bytes were cut: its end may have come with its last piece.
+                raise WireError(502, Reason.UPSTREAM_INVALID, "the response head is too long")
             head = self._gateway.read_response_head(data[: end + 2])
             data = data[end + 4 :]
             if head.status >= 200:

@@ -18,7 +18,9 @@ from sidegate.core.wire.fields import llhttp_agrees
 from sidegate.core.wire.path import CanonicalPath, canonical_path
 
 _REQUEST_LINE = re.compile(rb"([A-Z-]{1,24}) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
-HOST_PATTERN: Final = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?"
+_PORT = r"[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+HOST_PATTERN: Final = rf"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?:{_PORT}))?"
+"""Whether upstreams cut a port above 65535 off, take it modulo 2 to the 16 or fail is theirs: it is refused here."""
 _ABSOLUTE = re.compile(b"[Hh][Tt][Tt][Pp][Ss]?://(" + HOST_PATTERN.encode() + rb")((?:/[^?]*)?)((?:\?.*)?)")
 
 
