@@ -211,7 +211,7 @@ async def test_invalid_heads(rig: Rig, vera: bytes, answer: bytes) -> None:
 
 @pytest.mark.parametrize("cuts", [(), (1,), (65_000,), (65_536,), (65_600,)], ids=str)
 async def test_head_that_is_too_long(rig: Rig, vera: bytes, cuts: Iterable[int]) -> None:
-    """64 KiB are held per direction at most; that a longer head comes to its end with its last piece changes nothing."""
+    """64 KiB are held per direction at most; that a longer head is whole with its last piece changes nothing."""
     client = await ask(rig, vera)
     head = b"HTTP/1.1 200 OK\r\nA: %b\r\nContent-Length: 0\r\n\r\n" % (b"x" * 65_536)
     await rig.feed(rig.pool.opened[-1], head, cuts)
