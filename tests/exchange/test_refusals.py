@@ -8,6 +8,8 @@ import pytest
 from tests.exchange.conftest import MakeRig
 from tests.exchange.rig import MemoryTransport, Rig, bytewise
 
+from sidegate.core.model.units import UnixMillis
+from sidegate.credentials.events import Revoked, RevokedKind
 from sidegate.proxy.exchange import Exchange
 
 PATH = b"/v1/orgs/acme/projects/p1/branches/x/files/a.json"
@@ -255,6 +257,26 @@ async def test_too_many_in_flight(make_rig: MakeRig, vera: bytes) -> None:
     assert first.sent.startswith(b"HTTP/1.1 204 ")
     await rig.say(request)
     assert rig.decisions()[-1]["reason"] == "granted"
+
+
+async def test_record_says_whose_credential_was_refused(rig: Rig, vera: bytes) -> None:
+    """Once its signature held, a refused session's record says account, session and organization (spec 5.5); of a token
+    that does not verify it says nothing."""
+    request = GET + HOST + vera + b"\r\n"
+    rig.state.revoke(Revoked(RevokedKind.ACCOUNT, "user:vera", UnixMillis(rig.clock.now() + 1000)))
+    forged = request.replace(b"\r\n\r\n", b"AAAA\r\n\r\n")
+    for _ in range(2):
+        assert read_answer(await rig.say(request))[:2] == (401, "session_revoked")
+        assert read_answer(await rig.say(forged))[:2] == (401, "invalid_credential")
+    for record in rig.decisions()[::2]:
+        assert record["reason"] == "session_revoked"
+        assert record["actor"] == {"account": "user:vera", "type": "user", "chain": []}
+        assert record["credential"]["kind"] == "session"
+        assert record["credential"]["id"]
+        assert record["org"] == "acme"
+        assert record["path"] == PATH.decode()
+    for record in rig.decisions()[1::2]:
+        assert (record["actor"], record["credential"], record["org"]) == (None, None, None)
 
 
 async def test_deadline_passes_again_while_recorded(rig: Rig, vera: bytes) -> None:

@@ -1,18 +1,16 @@
 """From what a request presents to who asks, or why it is refused (spec 3)."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final
-
-from cachetools import FIFOCache
 
 from sidegate.core.identity.api_key import KEY_PREFIX, is_source_allowed
 from sidegate.core.identity.jwt import looks_signed
 from sidegate.core.identity.session import SessionLimits, limits_on
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import DependencyError, IntegrityError
-from sidegate.core.model.principal import Address, VerifiedCredential
+from sidegate.core.model.principal import Address, RefusedCredential, VerifiedCredential
 from sidegate.core.model.units import Millis, UnixMillis
-from sidegate.core.policy.document import KeyEntry
 from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.wire.credential import Presented
 from sidegate.credentials.events import KeySeen, key_name
@@ -35,6 +33,9 @@ MAX_FETCHES: Final = 4
 """Of one verification: a session, what its account and organization say, its activity again. More means that what was
 fetched is lost as fast as it comes."""
 
+Answer = VerifiedCredential | RefusedCredential | Reason
+"""Who asks; or why he is refused, with whose credential it is if that was proved."""
+
 _log: Final = get_log("credentials")
 
 
@@ -54,6 +55,7 @@ class CredentialVerifier:
     """
 
     __slots__ = (
+        "_capacity",
         "_key_source",
         "_patience_s",
         "_prover",
@@ -76,13 +78,14 @@ class CredentialVerifier:
         self._prover = Prover(state, surfaces, signed=signed, accept_opaque=accept_opaque)
         self._key_source = self._prover.keys
         self._patience_s = patience / 1000
-        # First in, first out: one dict look-up of 60 ns; least recently used would cost three times as much on
-        # each request, and tokens are short-lived: the oldest is the first to expire anyway.
-        self._verified: FIFOCache[bytes, Verified] = FIFOCache(capacity)
+        # First in, first out: one look-up of 60 ns; least recently used would cost three times as much on each
+        # request, and tokens are short-lived: the oldest is the first to expire anyway.
+        self._verified: OrderedDict[bytes, Verified] = OrderedDict()
+        self._capacity = capacity
 
     def verify(
         self, presented: Presented, source: Address | None, now: UnixMillis, snapshot: Snapshot
-    ) -> VerifiedCredential | Reason | Missing:
+    ) -> Answer | Missing:
         """Verify what a request presents. Never waits.
 
         Args:
@@ -93,12 +96,12 @@ class CredentialVerifier:
 
         Returns:
             The credential, or one of the reasons that answer 401; ``source_address`` for a key used from elsewhere
-            (403); ``policy_unavailable`` while the shared state cannot be relied on (503); :class:`Missing` when the
-            answer has to be waited for, by :meth:`verify_later`.
+            (403); ``policy_unavailable`` while the shared state cannot be relied on (503). A reason comes with the
+            credential that it is about, once that was proved. :class:`Missing` when the answer has to be waited for,
+            by :meth:`verify_later`.
         """
-        try:
-            found = self._verified[presented.digest]
-        except KeyError:
+        found = self._verified.get(presented.digest)
+        if found is None:
             return self._verify_new(presented, source, now, snapshot)
         if (
             found.version != self._state.version
@@ -113,12 +116,12 @@ class CredentialVerifier:
         if session is None:
             if now - found.used_at >= KEY_USE_EVERY:
                 self._record_key_use(found, now)
-            return found.credential if _may_come_from(found.entry, source) else Reason.SOURCE_ADDRESS
+            return _from_where_it_may(found, source)
         quiet = now - session.last_seen
         if quiet >= found.due:
             if quiet >= found.idle:
                 if not self._state.is_outdated(session, found.idle):
-                    return Reason.SESSION_IDLE
+                    return RefusedCredential(found.credential, Reason.SESSION_IDLE)
                 del self._verified[presented.digest]
                 return self._verify_new(presented, source, now, snapshot)
             found.session = self._prover.record_activity(found.credential, found.started, found.due, now)
@@ -131,7 +134,7 @@ class CredentialVerifier:
         source: Address | None,
         now: UnixMillis,
         snapshot: Callable[[], Snapshot],
-        on_verified: Callable[[VerifiedCredential | Reason], None],
+        on_verified: Callable[[Answer], None],
     ) -> None:
         """Fetch what :meth:`verify` found missing, and verify again. Returns at once.
 
@@ -144,9 +147,7 @@ class CredentialVerifier:
             on_verified: Told the answer once, on the event loop, within the configured patience;
                 ``policy_unavailable`` if it could not be found out by then.
         """
-        waiting: Deadlined[VerifiedCredential | Reason] = Deadlined(
-            on_verified, Reason.POLICY_UNAVAILABLE, self._patience_s
-        )
+        waiting: Deadlined[Answer] = Deadlined(on_verified, Reason.POLICY_UNAVAILABLE, self._patience_s)
         fetches = 0
 
         def fetch(facts: Missing) -> None:
@@ -195,16 +196,12 @@ class CredentialVerifier:
 
     def _verify_new(
         self, presented: Presented, source: Address | None, now: UnixMillis, snapshot: Snapshot
-    ) -> VerifiedCredential | Reason | Missing:
-        distinct = {part for part in (presented.session, presented.bearer, presented.api_key) if part is not None}
-        if presented.ambiguous or len(distinct) > 1:
-            # Also when both are of one session: which of two spellings the upstream would take is not known.
-            return Reason.AMBIGUOUS_CREDENTIAL
-        if not distinct:
-            return Reason.NO_CREDENTIAL
+    ) -> Answer | Missing:
+        token = _only_one(presented)
+        if isinstance(token, Reason):
+            return token
         if self._state.failure is not None:
             return Reason.POLICY_UNAVAILABLE
-        token = distinct.pop()
         if presented.api_key is not None or token.startswith(KEY_PREFIX):
             # Never from the session's cookie: browsers send that unasked, and a key knows neither idle nor logout.
             found = (
@@ -214,13 +211,15 @@ class CredentialVerifier:
             found = self._prover.prove_signed(presented.digest, token, now, snapshot)
         else:
             found = self._prover.prove_opaque(token, now, snapshot)
-        if isinstance(found, Reason | Missing):
+        if not isinstance(found, Verified):
             return found
         if now < found.until:
             self._verified[presented.digest] = found
+            if len(self._verified) > self._capacity:
+                self._verified.popitem(last=False)
         if found.entry is not None:
             self._record_key_use(found, now)
-        return found.credential if _may_come_from(found.entry, source) else Reason.SOURCE_ADDRESS
+        return _from_where_it_may(found, source)
 
     def _renew(self, found: Verified, now: UnixMillis, snapshot: Snapshot) -> bool:
         """Look again at what *found* rests on; False when it no longer holds or has to be verified anew."""
@@ -254,5 +253,22 @@ class CredentialVerifier:
         self._state.record_key_use(KeySeen(key_name(found.credential.org, found.credential.id), now))
 
 
-def _may_come_from(entry: KeyEntry | None, source: Address | None) -> bool:
-    return entry is None or is_source_allowed(entry, source)
+def _only_one(presented: Presented) -> bytes | Reason:
+    """Return the one thing that is presented."""
+    if presented.ambiguous:
+        return Reason.AMBIGUOUS_CREDENTIAL
+    token: bytes | None = None
+    for part in (presented.session, presented.bearer, presented.api_key):
+        if part is None:
+            continue
+        if token is not None and part != token:
+            # Also when both are of one session: which of two spellings the upstream would take is not known.
+            return Reason.AMBIGUOUS_CREDENTIAL
+        token = part
+    return Reason.NO_CREDENTIAL if token is None else token
+
+
+def _from_where_it_may(found: Verified, source: Address | None) -> VerifiedCredential | RefusedCredential:
+    if found.entry is None or is_source_allowed(found.entry, source):
+        return found.credential
+    return RefusedCredential(found.credential, Reason.SOURCE_ADDRESS)

@@ -10,7 +10,7 @@ from sidegate.core.engine.permit import permit_of
 from sidegate.core.engine.shadow import decide_shadow_subject
 from sidegate.core.model.decision import Decision, Outcome, Reason, Remedy, deny
 from sidegate.core.model.errors import WireError
-from sidegate.core.model.principal import Query, VerifiedCredential
+from sidegate.core.model.principal import Query, RefusedCredential, VerifiedCredential
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.routing.table import Match
@@ -18,6 +18,7 @@ from sidegate.core.trail.record import NO_ORIGIN, Fragment, ShadowVerdict, encod
 from sidegate.core.wire.block import HeaderBlock
 from sidegate.core.wire.fields import NO_LENGTH
 from sidegate.credentials.ports import PENDING, Missing
+from sidegate.credentials.verifier import Answer
 from sidegate.distribution.ports import Fetched, Want
 from sidegate.proxy.body import BodyReader, ChunkedBody, LengthBody
 from sidegate.proxy.collector import Collector
@@ -159,19 +160,17 @@ class Exchange:
         else:
             self._identified(verified, match, block)
 
-    def _identified(self, verified: VerifiedCredential | Reason, match: Match | None, block: HeaderBlock) -> None:
+    def _identified(self, verified: Answer, match: Match | None, block: HeaderBlock) -> None:
         gateway = self._gateway
-        if not isinstance(verified, Reason):
-            want = gateway.policies.missing(verified.org, verified.account, self._head.at_least)
-            if want is not None:
-                # Then verified again: the organization may limit sessions more tightly (spec 3.1).
-                self._fetch(want, self._identify_again)
-                return
-        gateway.count_credential(block.presented, verified)
-        if isinstance(verified, Reason):
-            self._close = verified is Reason.AMBIGUOUS_CREDENTIAL
-            self._refuse(deny(verified))
+        if not isinstance(verified, VerifiedCredential):
+            self._unidentified(verified, block)
             return
+        want = gateway.policies.missing(verified.org, verified.account, self._head.at_least)
+        if want is not None:
+            # Then verified again: the organization may limit sessions more tightly (spec 3.1).
+            self._fetch(want, self._identify_again)
+            return
+        gateway.count_verified(verified)
         self._verified = verified
         if match is None:
             self._refuse(deny(Reason.UNMAPPED_ROUTE))
@@ -179,6 +178,15 @@ class Exchange:
             self._collect()
         else:
             self._decide(None)
+
+    def _unidentified(self, refused: RefusedCredential | Reason, block: HeaderBlock) -> None:
+        if isinstance(refused, RefusedCredential):
+            # Proved, so its record says whose it was.
+            self._verified = refused.credential
+            refused = refused.reason
+        self._gateway.count_refused(block.presented, refused)
+        self._close = refused is Reason.AMBIGUOUS_CREDENTIAL
+        self._refuse(deny(refused))
 
     def _identify_again(self) -> None:
         line, block, origin = self._line, self._block, self._origin
@@ -228,7 +236,7 @@ class Exchange:
         self._snapshot = self._gateway.policies.current
         return self._snapshot
 
-    def _identified_later(self, verified: VerifiedCredential | Reason) -> None:
+    def _identified_later(self, verified: Answer) -> None:
         line, block = self._line, self._block
         if self._id or line is None or block is None:
             return  # the client left meanwhile, and that is recorded

@@ -205,18 +205,20 @@ class Gateway:
         """Count a refusal that came before the engine."""
         self.cells[REASON_CELL[decision.reason] + AUTHORITY_PLACE[None]] += 1
 
-    def count_credential(self, presented: Presented, verified: VerifiedCredential | Reason) -> None:
-        """Count a verification by what was presented and what came of it."""
-        if not isinstance(verified, Reason):
-            self.cells[_VERIFIED_CELL[verified.kind]] += 1
-        elif verified not in CREDENTIAL_REASON_PLACE:
+    def count_verified(self, verified: VerifiedCredential) -> None:
+        """Count a credential that holds."""
+        self.cells[_VERIFIED_CELL[verified.kind]] += 1
+
+    def count_refused(self, presented: Presented, reason: Reason) -> None:
+        """Count a verification that failed, by what was presented."""
+        if reason not in CREDENTIAL_REASON_PLACE:
             return  # not the credential's fault: used from elsewhere, or the state that judges it is away
-        elif presented is NOTHING or presented.ambiguous:
-            self.metrics.count_credential(PresentedKind.NONE, verified)
+        if presented is NOTHING or presented.ambiguous:
+            self.metrics.count_credential(PresentedKind.NONE, reason)
         elif presented.api_key is not None:
-            self.metrics.count_credential(PresentedKind.API_KEY, verified)
+            self.metrics.count_credential(PresentedKind.API_KEY, reason)
         else:
-            self.metrics.count_credential(PresentedKind.SESSION, verified)
+            self.metrics.count_credential(PresentedKind.SESSION, reason)
 
     def count_end(self, kind: RequestKind, status: int | None) -> None:
         """Count a request that is over; *status* is 100 to 599, our own or checked where the upstream's was read."""

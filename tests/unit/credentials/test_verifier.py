@@ -14,7 +14,7 @@ from sidegate.core.identity.jwt import TokenRules
 from sidegate.core.identity.session import SessionLimits
 from sidegate.core.model.authority import Authority, mask_of
 from sidegate.core.model.decision import Reason
-from sidegate.core.model.principal import CredentialKind, VerifiedCredential
+from sidegate.core.model.principal import CredentialKind, RefusedCredential, VerifiedCredential
 from sidegate.core.model.target import parse_scope
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.core.policy.compile import compile_document
@@ -22,13 +22,14 @@ from sidegate.core.policy.document import KeyEntry, KeyState, MemberEntry, Polic
 from sidegate.core.policy.document import SessionLimits as Tightening
 from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.wire.credential import NOTHING, Presented, gather
+from sidegate.credentials import proving
 from sidegate.credentials.events import Revoked, RevokedKind, SessionCreated, SessionSeen, key_name
 from sidegate.credentials.memory import MemoryHub
 from sidegate.credentials.opaque import NewSession, create_session
 from sidegate.credentials.ports import Missing, Pending
 from sidegate.credentials.proving import FAILED_CAPACITY, FAILED_FOR, SignedSessions
 from sidegate.credentials.state import FollowedState
-from sidegate.credentials.verifier import CredentialVerifier
+from sidegate.credentials.verifier import Answer, CredentialVerifier
 
 WEB = SessionLimits(Millis(1_800_000), Millis(43_200_000))
 SURFACES = {"web": WEB, "admin": SessionLimits(Millis(600_000), Millis(14_400_000))}
@@ -80,6 +81,13 @@ class Bench:
     def ask(
         self, presented: Presented, offset: int = 0, snapshot: Snapshot = EMPTY, source: str | None = None
     ) -> VerifiedCredential | Reason:
+        """Verify at NOW plus *offset*; of a refusal the reason alone."""
+        found = self.ask_whose(presented, offset, snapshot, source)
+        return found.reason if isinstance(found, RefusedCredential) else found
+
+    def ask_whose(
+        self, presented: Presented, offset: int = 0, snapshot: Snapshot = EMPTY, source: str | None = None
+    ) -> Answer:
         """Verify at NOW plus *offset*."""
         address = None if source is None else ip_address(source)
         found = self.verifier.verify(presented, address, UnixMillis(NOW + offset), snapshot)
@@ -125,6 +133,12 @@ def header(value: bytes) -> Presented:
 def answer(found: VerifiedCredential | Reason) -> str | Reason:
     """Return the account, or the reason."""
     return found if isinstance(found, Reason) else found.account
+
+
+def whose(found: Answer) -> tuple[Reason, str] | Reason:
+    """Return the reason of a refusal, and the account that it says."""
+    assert not isinstance(found, VerifiedCredential)
+    return (found.reason, found.credential.account) if isinstance(found, RefusedCredential) else found
 
 
 def test_nothing(bench: Bench) -> None:
@@ -412,6 +426,26 @@ def test_revoked_before_first_seen(bench: Bench, kind: RevokedKind, revoked_id: 
     assert bench.ask(cookie(bench.issuer.token(chain=[{"id": "ag_2"}]))) == Reason.SESSION_REVOKED
 
 
+def test_signature_of_a_revoked_token_is_checked_once(bench: Bench) -> None:
+    """A token that holds and is refused is not verified again; whatever refuses it is looked at each time."""
+    presented = cookie(bench.issuer.token())
+    bench.state.revoke(Revoked(RevokedKind.ACCOUNT, "user:ana", UnixMillis(NOW - 1)))
+    whose = [bench.ask_whose(presented) for _ in range(3)]
+    assert all(isinstance(found, RefusedCredential) for found in whose)
+    assert len({id(found.credential) for found in whose if isinstance(found, RefusedCredential)}) == 1
+    bench.keys.current = KeySet({})
+    assert bench.ask(presented) == Reason.INVALID_CREDENTIAL
+
+
+def test_refused_tokens_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever holds many tokens of a revoked account fills no memory with them."""
+    monkeypatch.setattr(proving, "PROVED_CAPACITY", 3)
+    bench.state.revoke(Revoked(RevokedKind.ACCOUNT, "user:ana", NOW))
+    tokens = [cookie(bench.issuer.token(jti=number)) for number in range(5)]
+    assert {bench.ask(presented) for presented in tokens} == {Reason.SESSION_REVOKED}
+    assert len(bench.verifier._prover._proved) == 3
+
+
 def test_others_stay(bench: Bench) -> None:
     """A revocation of one leaves the others, cached or not."""
     mine, other = cookie(bench.issuer.token()), cookie(bench.issuer.token(sid="sess_2", sub="bo"))
@@ -591,6 +625,65 @@ def test_key_refused(bench: Bench, record: KeyEntry, reason: Reason, cached: boo
     if cached:
         assert answer(bench.ask(header(CLEAR), snapshot=policy(entry()))) == "service:ci"
     assert reason == bench.ask(header(CLEAR), snapshot=policy(record, revision=2))
+
+
+@pytest.mark.parametrize(
+    ("record", "source", "expected"),
+    [
+        pytest.param(entry(digest=bytes(32)), None, Reason.INVALID_CREDENTIAL, id="another-secret"),
+        pytest.param(entry(state=KeyState.REVOKED), None, (Reason.KEY_REVOKED, "service:ci"), id="revoked"),
+        pytest.param(entry(expires_at=NOW), None, (Reason.KEY_EXPIRED, "service:ci"), id="expired"),
+        pytest.param(
+            entry(networks=(ip_network("10.0.0.0/8"),)),
+            "11.1.2.3",
+            (Reason.SOURCE_ADDRESS, "service:ci"),
+            id="from-elsewhere",
+        ),
+    ],
+)
+def test_whose_key_was_refused(
+    bench: Bench, record: KeyEntry, source: str | None, expected: Reason | tuple[Reason, str]
+) -> None:
+    """A refusal says whose key it was once the secret was proved, and nothing before (spec 5.5)."""
+    assert expected == whose(bench.ask_whose(header(CLEAR), 0, policy(record), source))
+
+
+SIGNED: dict[str, tuple[int, Callable[[Bench], object], Reason]] = {
+    "expired": (65_000, lambda _: None, Reason.SESSION_EXPIRED),
+    "revoked": (0, lambda one: one.state.revoke(Revoked(RevokedKind.SESSION, "sess_1", NOW)), Reason.SESSION_REVOKED),
+    "organization": (
+        0,
+        lambda one: one.state.revoke(Revoked(RevokedKind.ORGANIZATION, "acme", NOW)),
+        Reason.SESSION_REVOKED,
+    ),
+}
+
+
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("why", SIGNED)
+def test_whose_session_was_refused(bench: Bench, why: str, cached: bool) -> None:
+    """A refusal says whose session it was once the signature held, whether it was remembered or not (spec 5.5)."""
+    offset, trouble, reason = SIGNED[why]
+    presented = cookie(bench.issuer.token())
+    if cached:
+        assert answer(bench.ask(presented)) == "user:ana"
+    trouble(bench)
+    assert [whose(bench.ask_whose(presented, offset)) for _ in range(2)] == [(reason, "user:ana")] * 2
+
+
+def test_whose_idle_session(bench: Bench) -> None:
+    """Signed or of the store, an idle session's refusal says whose it was (spec 5.5)."""
+    sessions = [cookie(bench.issuer.token(exp=NOW_S + 10_000)), cookie(bench.opaque())]
+    assert [answer(bench.ask(presented)) for presented in sessions] == ["user:ana", "user:bo"]
+    idle = [whose(bench.ask_whose(presented, 1_800_000)) for presented in sessions]
+    assert idle == [(Reason.SESSION_IDLE, "user:ana"), (Reason.SESSION_IDLE, "user:bo")]
+
+
+def test_nobody_is_named_without_a_signature(bench: Bench) -> None:
+    """Whatever the payload says, a token that does not verify is nobody's."""
+    token = bench.issuer.token(exp=NOW_S - 10_000)
+    start, _, signature = token.rpartition(b".")
+    assert whose(bench.ask_whose(cookie(start + b"." + signature[::-1]))) == Reason.INVALID_CREDENTIAL
 
 
 def test_key_expires_while_cached(bench: Bench) -> None:

@@ -6,7 +6,7 @@ from sidegate.core.identity.lineage import MAX_SECONDS, read_chain
 from sidegate.core.identity.names import is_safe_id, is_surface
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import NamingError
-from sidegate.core.model.principal import CredentialKind, VerifiedCredential
+from sidegate.core.model.principal import CredentialKind, RefusedCredential, VerifiedCredential
 from sidegate.core.model.target import require_name
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.core.model.value import value
@@ -57,7 +57,9 @@ def parse_claim_path(text: str) -> ClaimPath:
     return ClaimPath(parts)
 
 
-def read_claims(payload: dict[str, object], rules: ClaimRules, now: UnixMillis) -> VerifiedCredential | Reason:
+def read_claims(
+    payload: dict[str, object], rules: ClaimRules, now: UnixMillis
+) -> VerifiedCredential | RefusedCredential | Reason:
     """Turn claims into a credential.
 
     Args:
@@ -66,8 +68,9 @@ def read_claims(payload: dict[str, object], rules: ClaimRules, now: UnixMillis) 
         now: Wall clock.
 
     Returns:
-        The credential, whose ``expires_at`` includes the leeway; ``session_expired`` when only the time is wrong;
-        ``invalid_credential`` for all else. Nothing is repaired or guessed.
+        The credential, whose ``expires_at`` includes the leeway; the same, refused, when only the time is wrong:
+        ``session_expired``, or ``invalid_credential`` for a token from the future; ``invalid_credential`` alone for all
+        else. Nothing is repaired or guessed.
     """
     if not _is_meant_for_us(payload, rules):
         return Reason.INVALID_CREDENTIAL
@@ -88,11 +91,7 @@ def read_claims(payload: dict[str, object], rules: ClaimRules, now: UnixMillis) 
         or chain is None
     ):
         return Reason.INVALID_CREDENTIAL
-    if now >= expires + rules.leeway:
-        return Reason.SESSION_EXPIRED
-    if (type(starts) is int and starts > now + rules.leeway) or issued_at > now + rules.leeway:
-        return Reason.INVALID_CREDENTIAL
-    return VerifiedCredential(
+    credential = VerifiedCredential(
         kind=CredentialKind.SESSION,
         id=cast("str", session),
         account=f"user:{subject}",
@@ -103,6 +102,11 @@ def read_claims(payload: dict[str, object], rules: ClaimRules, now: UnixMillis) 
         issued_at=issued_at,
         expires_at=UnixMillis(expires + rules.leeway),
     )
+    if now >= expires + rules.leeway:
+        return RefusedCredential(credential, Reason.SESSION_EXPIRED)
+    if (type(starts) is int and starts > now + rules.leeway) or issued_at > now + rules.leeway:
+        return RefusedCredential(credential, Reason.INVALID_CREDENTIAL)
+    return credential
 
 
 def _is_meant_for_us(payload: dict[str, object], rules: ClaimRules) -> bool:

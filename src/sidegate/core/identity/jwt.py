@@ -7,7 +7,7 @@ from sidegate.core.identity.claims import ClaimRules, read_claims
 from sidegate.core.identity.encoding import decode_base64url, read_object
 from sidegate.core.identity.jwk import Algorithm, KeySet, VerificationKey
 from sidegate.core.model.decision import Reason
-from sidegate.core.model.principal import VerifiedCredential
+from sidegate.core.model.principal import RefusedCredential, VerifiedCredential
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.model.value import hot_value, value
 
@@ -66,7 +66,9 @@ class UnknownKid:
     kid: str
 
 
-def verify_token(token: bytes, keys: KeySet, rules: TokenRules, now: UnixMillis) -> VerifiedToken | Reason | UnknownKid:
+def verify_token(
+    token: bytes, keys: KeySet, rules: TokenRules, now: UnixMillis
+) -> VerifiedToken | RefusedCredential | Reason | UnknownKid:
     """Verify a signed token. Nothing of the payload is read before the signature holds.
 
     Args:
@@ -76,8 +78,8 @@ def verify_token(token: bytes, keys: KeySet, rules: TokenRules, now: UnixMillis)
         now: Wall clock.
 
     Returns:
-        The verified token; ``session_expired`` when it only is too old; ``invalid_credential`` for all else; or an
-        unknown key id.
+        The verified token; what it proves, refused, when only the time is wrong (:func:`read_claims`);
+        ``invalid_credential`` for all else; or an unknown key id.
     """
     if len(token) > rules.max_bytes:
         return Reason.INVALID_CREDENTIAL
@@ -101,8 +103,10 @@ def verify_token(token: bytes, keys: KeySet, rules: TokenRules, now: UnixMillis)
     raw_payload = decode_base64url(parts[1])
     payload = None if raw_payload is None else read_object(raw_payload)
     credential = read_claims(payload, rules.claims, now) if payload is not None else Reason.INVALID_CREDENTIAL
-    if isinstance(credential, Reason) or credential.expires_at is None:
-        return credential if isinstance(credential, Reason) else Reason.INVALID_CREDENTIAL
+    if not isinstance(credential, VerifiedCredential):
+        return credential
+    if credential.expires_at is None:
+        return Reason.INVALID_CREDENTIAL
     return VerifiedToken(credential, key, UnixMillis(credential.expires_at - rules.claims.leeway))
 
 

@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from sidegate.core.model.authority import Authority, Mask
+from sidegate.core.model.decision import Reason
 from sidegate.core.model.target import Scope, Target
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.model.value import hot_value, value
@@ -90,6 +91,19 @@ class VerifiedCredential:
     expires_at: UnixMillis | None = None
     single_use: bool = False
     key_digest: bytes | None = None
+
+
+@hot_value
+class RefusedCredential:
+    """A credential that is known and was proved, and may not be used: expired, idle, revoked, from elsewhere.
+
+    Attributes:
+        credential: Whose it is, so that the record of the refusal can say so. Nothing is decided by it.
+        reason: Why it may not be used.
+    """
+
+    credential: VerifiedCredential
+    reason: Reason
 
 
 @hot_value

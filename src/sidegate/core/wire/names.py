@@ -87,7 +87,7 @@ _STANDARD: Final = frozenset(
     x-csrf-token x-request-id x-requested-with x-sidegate-approval x-xsrf-token""".split()
 )
 
-# Naming one of these in `Connection` asks an intermediary to drop what the decision, the framing or the record rests on.
+# Naming one of these in `Connection` asks an intermediary to drop what decision, framing or record rests on.
 _PROTECTED: Final = frozenset(
     {b"host", b"cookie", b"authorization", b"contentlength", b"transferencoding", b"traceparent", b"xrequestid"}
 )

@@ -8,14 +8,14 @@ from tests.unit.core.identity.issuer import ISSUER, NOW, NOW_S, claims
 from sidegate.core.identity.claims import ClaimPath, ClaimRules, parse_claim_path, read_claims
 from sidegate.core.model.authority import Authority, mask_of
 from sidegate.core.model.decision import Reason
-from sidegate.core.model.principal import Link, VerifiedCredential
+from sidegate.core.model.principal import Link, RefusedCredential, VerifiedCredential
 from sidegate.core.model.target import parse_scope
 from sidegate.core.model.units import Millis, UnixMillis
 
 APP = "https://app.example"
 
 
-def read(rules: dict[str, Any] | None = None, **changes: Any) -> VerifiedCredential | Reason:
+def read(rules: dict[str, Any] | None = None, **changes: Any) -> VerifiedCredential | RefusedCredential | Reason:
     """Read usual claims with *changes*."""
     return read_claims(claims(**changes), ClaimRules(issuer=ISSUER, **(rules or {})), NOW)
 
@@ -160,7 +160,9 @@ def test_leeway() -> None:
     """The leeway is configured; none is none."""
     rules = {"leeway": Millis(0)}
     assert isinstance(read(rules, exp=NOW_S + 1), VerifiedCredential)
-    assert read(rules, exp=NOW_S) == Reason.SESSION_EXPIRED
+    over = read(rules, exp=NOW_S)
+    assert isinstance(over, RefusedCredential)
+    assert (over.reason, over.credential.account) == (Reason.SESSION_EXPIRED, "user:ana")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from sidegate.core.identity.encoding import decode_base64url
 from sidegate.core.identity.jwk import KeySet, shared_secret
 from sidegate.core.identity.jwt import UnknownKid, VerifiedToken, verify_token
 from sidegate.core.model.decision import Reason
+from sidegate.core.model.principal import RefusedCredential
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -25,7 +26,9 @@ ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
 
 def judge(issuer: Issuer, token: bytes) -> Reason | VerifiedToken | UnknownKid:
     """Verify with every key and algorithm there is."""
-    return verify_token(token, issuer.keys(), rules(), NOW)
+    found = verify_token(token, issuer.keys(), rules(), NOW)
+    assert not isinstance(found, RefusedCredential), "an attack proved who somebody is"
+    return found
 
 
 def payload_with(text: str) -> bytes:
