@@ -13,9 +13,12 @@ from sidegate.core.model.decision import Decision, Reason
 from sidegate.core.model.principal import Query
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.policy.compile import compile_document
+from sidegate.core.policy.concern import concern_of
 from sidegate.core.policy.document import PolicyDocument
-from sidegate.core.policy.header import SHARE_GROUPS_ABOVE
-from sidegate.core.policy.snapshot import OrganizationSnapshot, Snapshot
+from sidegate.core.policy.header import SHARE_GROUPS_ABOVE, CompiledHeader
+from sidegate.core.policy.header_change import HeaderChange, HeaderEntries, differences
+from sidegate.core.policy.overlay import apply_candidate
+from sidegate.core.policy.snapshot import DEFAULT_MAX_SUBJECTS, OrganizationSnapshot, Snapshot
 
 QUERIES_PER_POLICY = 100
 
@@ -44,6 +47,9 @@ def compare_many(seed: int, pairs: int, tally: Tally) -> None:
         # Half the time every group counts as a large one, whose bindings lie in a layer of their own.
         share_above = generator.one((0, SHARE_GROUPS_ABOVE))
         snapshot = _snapshot(document, share_above)
+        if generator.one((True, False)):
+            # What is decided with after a change is not compiled anew, but from what there was before.
+            snapshot = _revised(generator.document(), document, share_above)
         oracle = Oracle(document)
         candidate = None if document.candidate is None else Oracle(with_candidate(document))
         for _ in range(min(QUERIES_PER_POLICY, pairs - done)):
@@ -141,6 +147,44 @@ def _simpler(query: Query) -> Iterator[Query]:
 
 def _snapshot(document: PolicyDocument, share_above: int) -> Snapshot:
     return Snapshot(1, [compile_document(document, 1, share_groups_above=share_above)])
+
+
+def _revised(before: PolicyDocument, document: PolicyDocument, share_above: int) -> Snapshot:
+    """Return the snapshot of *document* with headers that were compiled from *before* and then changed."""
+    organization = compile_document(document, 1, share_groups_above=share_above)
+    old = CompiledHeader(before, share_groups_above=share_above)
+    change = change_between(before, document)
+    header, candidate = old.revised(change), organization.candidate
+    if candidate is not None and document.candidate is not None:
+        beside = CompiledHeader(
+            apply_candidate(replace(before, candidate=document.candidate)), share_groups_above=share_above
+        )
+        roles = apply_candidate(document).roles
+        laid_over = beside.revised(change.beside(document.candidate, roles))
+        candidate = replace(candidate, header=laid_over, concern=concern_of(header, laid_over))
+    return Snapshot(
+        1,
+        [
+            OrganizationSnapshot(
+                document,
+                1,
+                organization.digest,
+                candidate=candidate,
+                header=header,
+                records=organization.records,
+                max_subjects=DEFAULT_MAX_SUBJECTS,
+            )
+        ],
+    )
+
+
+def change_between(before: PolicyDocument, after: PolicyDocument) -> HeaderChange:
+    """Return what leads from the header of *before* to that of *after*."""
+    bindings = differences(before.bindings, after.bindings, lambda one: one.id)
+    denies = differences(before.denies, after.denies, lambda one: one.id)
+    approvals = differences(before.approvals, after.approvals, lambda one: one.id)
+    gone, come = (HeaderEntries(bindings[place], denies[place], approvals[place]) for place in (0, 1))
+    return HeaderChange(after.mfa_max_age_s, after.roles, gone, come)
 
 
 def _differ(document: PolicyDocument, query: Query, now: UnixMillis, share_above: int) -> bool:

@@ -1,13 +1,11 @@
 """Whom a candidate concerns, so that it costs nobody else anything (spec 1.8, 7)."""
 
 from collections.abc import Mapping
-from typing import TypeVar
 
 from sidegate.core.model.value import value
-from sidegate.core.policy.header import CompiledHeader
+from sidegate.core.policy.header import CompiledHeader, names_that_differ
+from sidegate.core.policy.large_group import LargeGroup
 from sidegate.core.policy.subject import SubjectRecord
-
-K = TypeVar("K")
 
 
 @value
@@ -34,10 +32,9 @@ class Concern:
             return True
         if not self.roles:
             return False
-        bound = list(enforced.bindings)
-        for group in enforced.groups:
-            bound.extend(header.group_bindings.get(group, ()))
-        return any(binding.role in self.roles for binding in bound)
+        if any(binding.role in self.roles for binding in enforced.bindings):
+            return True
+        return any(not self.roles.isdisjoint(header.roles_bound_to(group)) for group in enforced.groups)
 
 
 def concern_of(enforced: CompiledHeader, candidate: CompiledHeader) -> Concern:
@@ -46,13 +43,21 @@ def concern_of(enforced: CompiledHeader, candidate: CompiledHeader) -> Concern:
         everyone=(
             enforced.approvals.rules != candidate.approvals.rules or enforced.agent_entries != candidate.agent_entries
         ),
-        roles=_changed(enforced.roles, candidate.roles) | _changed(enforced.role_denies, candidate.role_denies),
+        roles=(
+            names_that_differ(enforced.roles, candidate.roles)
+            | names_that_differ(enforced.role_denies, candidate.role_denies)
+        ),
         groups=(
-            _changed(enforced.group_bindings, candidate.group_bindings)
-            | _changed(enforced.group_denies, candidate.group_denies)
+            names_that_differ(enforced.group_bindings, candidate.group_bindings)
+            | names_that_differ(enforced.group_denies, candidate.group_denies)
+            | _large_that_differ(enforced.large_groups, candidate.large_groups)
         ),
     )
 
 
-def _changed(one: Mapping[str, K], other: Mapping[str, K]) -> frozenset[str]:
-    return frozenset(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+def _large_that_differ(one: Mapping[str, LargeGroup], other: Mapping[str, LargeGroup]) -> frozenset[str]:
+    return frozenset(
+        name
+        for name in one.keys() | other.keys()
+        if name not in one or name not in other or not one[name].has_same_bindings(other[name])
+    )

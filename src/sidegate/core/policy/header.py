@@ -1,23 +1,20 @@
 """What an organization's policy says that is not about one account, compiled once (spec 5.2)."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Final, TypeVar
 
-from sidegate.core.model.authority import BIT, NO_AUTHORITY, Mask
+from sidegate.core.model.authority import BIT, Mask
 from sidegate.core.model.target import Kind, Scope, Target
-from sidegate.core.model.units import Millis, UnixMillis
+from sidegate.core.model.units import Millis
 from sidegate.core.model.value import value
+from sidegate.core.policy.binding import CompiledRole
 from sidegate.core.policy.builtin import Role, RoleKind
-from sidegate.core.policy.document import (
-    NO_CONDITIONS,
-    ApprovalRule,
-    BindingEntry,
-    BindingState,
-    DenyEntry,
-    PolicyDocument,
-    RoleEntry,
-)
-from sidegate.core.policy.requirement import Requirement, requirement_of
+from sidegate.core.policy.document import ApprovalRule, BindingEntry, DenyEntry, PolicyDocument, RoleEntry
+from sidegate.core.policy.header_change import HeaderChange
+from sidegate.core.policy.large_group import LargeGroup, lay_out_group
+from sidegate.core.policy.requirement import requirement_of
 from sidegate.core.policy.roles import resolve_roles
 from sidegate.core.policy.table import Entry, Node, ScopeTable, SectionTable
 
@@ -31,23 +28,13 @@ MAX_REMEMBERED_HOLDINGS: Final = 1024
 """Per policy. Accounts compiled before keep theirs; later ones build them anew."""
 
 E = TypeVar("E", BindingEntry, DenyEntry)
+K = TypeVar("K")
+V = TypeVar("V")
+_BY_ID: Final = attrgetter("id")
 
 SHARE_GROUPS_ABOVE: Final = 64
 """A group with more bindings than this is laid out once for all its members: each of its members would otherwise pay
 some 3 µs and 300 bytes for every one of them. Below it, one merged table answers faster than two."""
-
-
-@value
-class CompiledRole:
-    """A role and what using it requires of each type of account: high risk implies a second factor for users only."""
-
-    role: Role
-    required_of_users: Requirement | None
-    required_of_services: Requirement | None
-
-    def required_of(self, *, is_service: bool) -> Requirement | None:
-        """Return what using the role requires of a service account, or of a user."""
-        return self.required_of_services if is_service else self.required_of_users
 
 
 @value
@@ -128,7 +115,7 @@ def _keys_withholding(nodes: Iterable[Node], bit: int) -> tuple[str, ...]:
 
 
 class ApprovalTable:
-    """Approval rules by the authority they cover.
+    """Approval rules by the authority they cover. Immutable.
 
     Attributes:
         mask: Every authority that some rule covers somewhere.
@@ -138,16 +125,38 @@ class ApprovalTable:
     __slots__ = ("_by_bit", "mask", "rules")
 
     def __init__(self, rules: Iterable[ApprovalRule]) -> None:
-        self.rules = tuple(sorted(rules, key=lambda rule: rule.id))
+        self.rules = tuple(sorted(rules, key=_BY_ID))
         # Rules by authority and project: an organization may well have one for each of its projects.
-        self._by_bit: dict[int, dict[str | None, list[ApprovalRule]]] = {}
-        mask = 0
+        self._by_bit: dict[int, dict[str | None, tuple[ApprovalRule, ...]]] = {}
+        by_bit: dict[int, dict[str | None, list[ApprovalRule]]] = {}
         for rule in self.rules:
-            mask |= rule.authorities
-            for bit in BIT.values():
-                if rule.authorities & bit:
-                    self._by_bit.setdefault(bit, {}).setdefault(rule.on.project, []).append(rule)
-        self.mask = Mask(mask)
+            for bit in _bits_of(rule):
+                by_bit.setdefault(bit, {}).setdefault(rule.on.project, []).append(rule)
+        for bit, by_project in by_bit.items():
+            self._by_bit[bit] = {project: tuple(listed) for project, listed in by_project.items()}
+        self.mask = Mask(sum(self._by_bit))
+
+    def revised(self, gone: Collection[ApprovalRule], come: Collection[ApprovalRule]) -> "ApprovalTable":
+        """Return the table without *gone* and with *come*; itself when that is nothing."""
+        if not gone and not come:
+            return self
+        table = ApprovalTable(())
+        table._by_bit = dict(self._by_bit)
+        touched = {(bit, rule.on.project) for rule in (*gone, *come) for bit in _bits_of(rule)}
+        ids = {rule.id for rule in gone}
+        rules = [rule for rule in self.rules if rule.id not in ids]
+        for rule in come:
+            rules.insert(bisect_left(rules, rule.id, key=_BY_ID), rule)
+        for bit in {bit for bit, _ in touched}:
+            table._by_bit[bit] = dict(table._by_bit.get(bit, {}))
+        for bit, project in touched:
+            by_project = table._by_bit[bit]
+            listed = [rule for rule in by_project.get(project, ()) if rule.id not in ids]
+            listed += (rule for rule in come if rule.authorities & bit and rule.on.project == project)
+            _put(by_project, project, tuple(sorted(listed, key=_BY_ID)))
+        table._by_bit = {bit: by_project for bit, by_project in table._by_bit.items() if by_project}
+        table.rules, table.mask = tuple(rules), Mask(sum(table._by_bit))
+        return table
 
     def covering(self, target: Target, bit: int) -> tuple[str, ...]:
         """List the ids of the rules that cover *bit* on *target*, or on anything below it when it is a subtree."""
@@ -155,11 +164,23 @@ class ApprovalTable:
         if by_project is None:
             return ()
         # A section target has no project, and scopes on sections have none either.
-        listed = by_project.get(None, [])
+        listed = by_project.get(None, ())
         if target.project is not None:
-            listed = [*listed, *by_project.get(target.project, [])]
+            listed = (*listed, *by_project.get(target.project, ()))
         judge = _meets if target.subtree else _covers
         return tuple(sorted(rule.id for rule in listed if judge(rule, target)))
+
+
+def _bits_of(rule: ApprovalRule) -> Iterator[int]:
+    return (bit for bit in BIT.values() if rule.authorities & bit)
+
+
+def _put(by_name: dict[K, tuple[V, ...]], name: K, listed: tuple[V, ...]) -> None:
+    """Put *listed* under *name*, or nothing when it is empty."""
+    if listed:
+        by_name[name] = listed
+    else:
+        by_name.pop(name, None)
 
 
 def _covers(rule: ApprovalRule, target: Target) -> bool:
@@ -207,50 +228,112 @@ class CompiledHeader:
         organization: Its name.
         mfa_max_age: How old a second factor may be.
         roles: Every role, built-in and custom, by name.
-        group_bindings: By name of the group.
-        large_groups: Tables of groups with many bindings, by name; the bindings bounded in time are not in them.
+        role_entries: The custom ones as written.
+        holdings: What was asked of :meth:`holding_of` before.
+        group_bindings: By name of the group; of those with few.
+        large_groups: Groups with many bindings, by name.
         group_denies: By name of the group.
         role_denies: By name of the organization role.
         agent_denies: By id of the link.
+        agent_entries: The same as written.
         approvals: The approval rules.
     """
 
     __slots__ = (
-        "_holdings",
+        "_share_groups_above",
         "agent_denies",
         "agent_entries",
         "approvals",
         "group_bindings",
         "group_denies",
+        "holdings",
         "large_groups",
         "mfa_max_age",
         "organization",
         "role_denies",
+        "role_entries",
         "roles",
     )
 
     def __init__(self, document: PolicyDocument, *, share_groups_above: int = SHARE_GROUPS_ABOVE) -> None:
         self.organization = document.organization
         self.mfa_max_age = Millis(document.mfa_max_age_s * 1000)
+        self._share_groups_above = share_groups_above
+        self.role_entries = document.roles
         # Most organizations have no roles of their own: ten thousand headers in memory share what they come to.
         self.roles = _compile_roles(document.roles) if document.roles else _BUILT_IN
-        self.group_bindings = group_by_who(document.bindings, GROUP)
-        self.large_groups = {
-            name: _large_group(self.roles, listed)
-            for name, listed in self.group_bindings.items()
-            if len(listed) > share_groups_above
-        }
+        self.group_bindings: dict[str, tuple[BindingEntry, ...]] = {}
+        self.large_groups: dict[str, LargeGroup] = {}
+        for name, listed in _grouped(document.bindings, GROUP).items():
+            self._put_group(name, listed)
         self.group_denies = group_by_who(document.denies, GROUP)
         self.role_denies = group_by_who(document.denies, ROLE)
         self.agent_entries = group_by_who(document.denies, AGENT)
         self.agent_denies = {agent: DenyTable(listed) for agent, listed in self.agent_entries.items()}
         self.approvals = ApprovalTable(document.approvals)
-        self._holdings = {} if document.roles else _HOLDINGS_OF_BUILT_IN
+        self.holdings = {} if document.roles else _HOLDINGS_OF_BUILT_IN
+
+    def revised(self, change: HeaderChange) -> "CompiledHeader":
+        """Return the header after *change*. What that does not concern is shared with this one."""
+        header = CompiledHeader(
+            PolicyDocument(self.organization, mfa_max_age_s=change.mfa_max_age_s),
+            share_groups_above=self._share_groups_above,
+        )
+        header._take_roles(self, change.roles)
+        other_roles = names_that_differ(self.roles, header.roles) if header.roles is not self.roles else frozenset()
+        header.group_bindings, header.large_groups = dict(self.group_bindings), dict(self.large_groups)
+        gone, come = _grouped(change.gone.bindings, GROUP), _grouped(change.come.bindings, GROUP)
+        concerned = {name for name, group in self.large_groups.items() if not other_roles.isdisjoint(group.roles)}
+        for name in concerned.union(gone, come):
+            header._revise_group(name, gone.get(name, ()), come.get(name, ()), other_roles)
+        denies = (change.gone.denies, change.come.denies)
+        header.group_denies = _regrouped(self.group_denies, GROUP, *denies)
+        header.role_denies = _regrouped(self.role_denies, ROLE, *denies)
+        header.agent_entries = _regrouped(self.agent_entries, AGENT, *denies)
+        header.agent_denies = {
+            agent: self.agent_denies[agent] if listed is self.agent_entries.get(agent) else DenyTable(listed)
+            for agent, listed in header.agent_entries.items()
+        }
+        header.approvals = self.approvals.revised(change.gone.approvals, change.come.approvals)
+        return header
+
+    def _take_roles(self, before: "CompiledHeader", entries: tuple[RoleEntry, ...]) -> None:
+        if entries == before.role_entries:
+            self.roles, self.holdings, self.role_entries = before.roles, before.holdings, before.role_entries
+        elif entries:
+            self.roles, self.holdings, self.role_entries = _compile_roles(entries), {}, entries
+
+    def _revise_group(
+        self,
+        name: str,
+        gone: Collection[BindingEntry],
+        come: Collection[BindingEntry],
+        other_roles: frozenset[str],
+    ) -> None:
+        large = self.large_groups.get(name)
+        if large is None or large.size - len(gone) + len(come) <= self._share_groups_above:
+            before = self.group_bindings.pop(name, ()) if large is None else large.bindings()
+            self.large_groups.pop(name, None)
+            ids = {binding.id for binding in gone}
+            self._put_group(name, [*(one for one in before if one.id not in ids), *come])
+        else:
+            self.large_groups[name] = large.revised(self.roles, gone, come, other_roles)
+
+    def _put_group(self, name: str, listed: Collection[BindingEntry]) -> None:
+        if len(listed) > self._share_groups_above:
+            self.large_groups[name] = lay_out_group(self.roles, listed)
+        elif listed:
+            self.group_bindings[name] = tuple(sorted(listed, key=_BY_ID))
+
+    def roles_bound_to(self, group: str) -> Collection[str]:
+        """Return the names of the roles that *group* is given on some scope."""
+        large = self.large_groups.get(group)
+        return large.roles if large is not None else [one.role for one in self.group_bindings.get(group, ())]
 
     def holding_of(self, names: tuple[str, ...], *, is_service: bool) -> Holding:
         """Return what holding the organization roles *names*, sorted, gives to a user or to a service account."""
         key = (names, is_service)
-        holding = self._holdings.get(key)
+        holding = self.holdings.get(key)
         if holding is None:
             roles = tuple(
                 role
@@ -262,95 +345,43 @@ class CompiledHeader:
                 for held in roles
             )
             holding = Holding(roles, SectionTable(_section_entries(roles, is_service=is_service)), ceiling)
-            if len(self._holdings) >= MAX_REMEMBERED_HOLDINGS:
-                self._holdings.clear()
-            self._holdings[key] = holding
+            if len(self.holdings) >= MAX_REMEMBERED_HOLDINGS:
+                self.holdings.clear()
+            self.holdings[key] = holding
         return holding
 
 
-def compile_binding(roles: Mapping[str, CompiledRole], binding: BindingEntry, *, is_service: bool) -> Entry:
-    """Compile one binding. One of an unknown role, or of no project role, stands in its place and gives nothing."""
-    known = roles.get(binding.role)
-    if known is None:
-        return Entry(binding.id, NO_AUTHORITY)
-    if binding.when == NO_CONDITIONS:
-        return Entry(binding.id, known.role.authorities, known.required_of(is_service=is_service))
-    implied_mfa = known.role.high_risk and not is_service
-    return Entry(
-        binding.id,
-        known.role.authorities,
-        requirement_of(known.role.requires, binding.when, implied_mfa=implied_mfa),
-    )
-
-
-def is_timed(binding: BindingEntry) -> bool:
-    """Whether *binding* begins or ends at some time."""
-    return binding.not_before is not None or binding.not_after is not None
-
-
-def is_in_force(binding: BindingEntry, now: UnixMillis) -> bool:
-    """Whether *binding* has effect at *now*: begun, not over, neither pending nor removed (spec 1.5)."""
-    if binding.state in {BindingState.TO_BE_ADDED, BindingState.REMOVED}:
-        return False
-    if binding.not_before is not None and binding.not_before > now:
-        return False
-    return binding.not_after is None or now < binding.not_after
-
-
-@value
-class LargeGroup:
-    """A group's bindings, laid out once for all its members.
-
-    Attributes:
-        of_users: Those that are in force whatever the time, for users.
-        of_services: The same for services; the same table unless a role of high risk is bound.
-        requirements: What these require, each once.
-        timed: Those that begin or end at some time; they are laid out for each member.
-    """
-
-    of_users: ScopeTable
-    of_services: ScopeTable
-    requirements: tuple[Requirement, ...]
-    timed: tuple[BindingEntry, ...]
-
-
-def _large_group(roles: Mapping[str, CompiledRole], bindings: Iterable[BindingEntry]) -> LargeGroup:
-    timed = tuple(binding for binding in bindings if is_timed(binding))
-    lasting = [
-        binding
-        for binding in bindings
-        if not is_timed(binding) and binding.on.section is None and is_in_force(binding, UnixMillis(0))
-    ]
-    requirements: dict[Requirement, None] = {}
-    is_shared = True
-
-    def of_users() -> Iterator[tuple[Scope, Entry]]:
-        nonlocal is_shared
-        for binding in lasting:
-            of_user = compile_binding(roles, binding, is_service=False)
-            of_service = compile_binding(roles, binding, is_service=True)
-            is_shared = is_shared and of_user == of_service
-            requirements.update((one.requirement, None) for one in (of_user, of_service) if one.requirement is not None)
-            yield binding.on, of_user
-
-    # One by one: a hundred thousand entries in a list of their own would be freed at once, and hold up other threads.
-    users = ScopeTable(of_users())
-    services = (
-        users
-        if is_shared
-        else ScopeTable((binding.on, compile_binding(roles, binding, is_service=True)) for binding in lasting)
-    )
-    return LargeGroup(users, services, tuple(requirements), timed)
-
-
-def group_by_who(entries: Iterable[E], prefix: str) -> dict[str, tuple[E, ...]]:
-    """Group the *entries* whose ``who`` starts with *prefix* by what follows it, each group in the order of ids."""
+def _grouped(entries: Iterable[E], prefix: str) -> dict[str, list[E]]:
     grouped: dict[str, list[E]] = {}
     size = len(prefix)
     for entry in entries:
         if entry.who.startswith(prefix):
             grouped.setdefault(entry.who[size:], []).append(entry)
-    return {name: tuple(sorted(listed, key=lambda entry: entry.id)) for name, listed in grouped.items()}
+    return grouped
+
+
+def group_by_who(entries: Iterable[E], prefix: str) -> dict[str, tuple[E, ...]]:
+    """Group the *entries* whose ``who`` starts with *prefix* by what follows it, each group in the order of ids."""
+    return {name: tuple(sorted(listed, key=_BY_ID)) for name, listed in _grouped(entries, prefix).items()}
+
+
+def _regrouped(
+    before: dict[str, tuple[DenyEntry, ...]], prefix: str, gone: Iterable[DenyEntry], come: Iterable[DenyEntry]
+) -> dict[str, tuple[DenyEntry, ...]]:
+    old, new = _grouped(gone, prefix), _grouped(come, prefix)
+    if not old and not new:
+        return before
+    grouped = dict(before)
+    for name in {*old, *new}:
+        ids = {entry.id for entry in old.get(name, ())}
+        listed = [*(entry for entry in grouped.get(name, ()) if entry.id not in ids), *new.get(name, ())]
+        _put(grouped, name, tuple(sorted(listed, key=_BY_ID)))
+    return grouped
+
+
+def names_that_differ(one: Mapping[str, K], other: Mapping[str, K]) -> frozenset[str]:
+    """Return the names under which *one* and *other* do not hold the same."""
+    return frozenset(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
 def _compiled_role(role: Role) -> CompiledRole:

@@ -8,15 +8,9 @@ from sidegate.core.model.principal import AccountState
 from sidegate.core.model.target import Scope
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.model.value import value
+from sidegate.core.policy.binding import compile_binding, is_in_force, is_timed
 from sidegate.core.policy.document import BindingEntry, DenyEntry
-from sidegate.core.policy.header import (
-    SERVICE,
-    CompiledHeader,
-    DenyTable,
-    compile_binding,
-    is_in_force,
-    is_timed,
-)
+from sidegate.core.policy.header import SERVICE, CompiledHeader, DenyTable
 from sidegate.core.policy.requirement import Requirement
 from sidegate.core.policy.table import Entry, Grants, LayeredTable, ScopeTable
 

@@ -316,6 +316,37 @@ def _is_whole_project(branches: dict[str | None, dict[Path, list[Entry]]]) -> bo
     return len(branches) == 1 and None in branches and branches[None].keys() == {()}
 
 
+class SplitTable:
+    """One scope table in parts, each with the entries of some projects: a part can be replaced by itself.
+
+    Args:
+        every: Entries that name no project.
+        named: As many as a power of two; those of a project are in the part that its hash leads to.
+    """
+
+    __slots__ = ("_every", "_last", "_named")
+
+    def __init__(self, every: ScopeTable, named: tuple[ScopeTable, ...]) -> None:
+        self._every = every
+        self._named = named
+        self._last = len(named) - 1
+
+    def narrowest(self, project: str | None, branch: str | None, path: Path) -> Node | None:
+        """Like :meth:`ScopeTable.narrowest`: whatever names the project is narrower than what names none."""
+        if project is not None:
+            node = self._named[hash(project) & self._last].narrowest(project, branch, path)
+            if node is not None:
+                return node
+        return self._every.narrowest(project, branch, path)
+
+    def tops_below(self, target: Target) -> set[tuple[str | None, Path]]:
+        """Like :meth:`ScopeTable.tops_below`."""
+        tops = self._every.tops_below(target)
+        if target.project is not None:
+            tops |= self._named[hash(target.project) & self._last].tops_below(target)
+        return tops
+
+
 class LayeredTable:
     """Several scope tables that answer like one holding all their entries.
 
@@ -324,7 +355,7 @@ class LayeredTable:
 
     __slots__ = ("_below", "_layers", "_merged")
 
-    def __init__(self, layers: Iterable[ScopeTable]) -> None:
+    def __init__(self, layers: Iterable[ScopeTable | SplitTable]) -> None:
         self._layers = tuple(layers)
         self._below: dict[tuple[str | None, str | None, Path], Below] = {}
         # By the ids of nodes that the layers keep alive.

@@ -1,6 +1,9 @@
 """What a policy says that is not about one account."""
 
+from dataclasses import replace
+
 import pytest
+from tests.oracle.agreement import change_between
 
 from sidegate.core.model.authority import BIT, Authority, mask_of
 from sidegate.core.model.target import ALL_PROJECTS, Kind, parse_scope, parse_target
@@ -188,4 +191,102 @@ def test_accounts_with_the_same_roles_share_what_these_give() -> None:
     assert [entry.requirement for entry in services.ceiling.entries] == [None, None]
     for place in range(2 * MAX_REMEMBERED_HOLDINGS + 1):
         header.holding_of((str(place),), is_service=False)
-    assert len(header._holdings) <= MAX_REMEMBERED_HOLDINGS
+    assert len(header.holdings) <= MAX_REMEMBERED_HOLDINGS
+
+
+def header_of(document: PolicyDocument) -> CompiledHeader:
+    """Compile *document*; groups with more than two bindings are large."""
+    return CompiledHeader(document, share_groups_above=2)
+
+
+RULE = ApprovalRule("a1", DELETE, parse_scope("p1"))
+BEFORE = PolicyDocument(
+    "acme",
+    roles=(RoleEntry("Lead", "Designer"),),
+    bindings=tuple(
+        BindingEntry(f"{group}{place}", f"group:{group}", "Lead", parse_scope(f"p{place}"))
+        for group, count in (("few", 2), ("many", 5), ("gone", 3), ("other", 1))
+        for place in range(count)
+    ),
+    denies=(
+        DenyEntry("d1", "group:few", READ, ALL_PROJECTS),
+        DenyEntry("d2", "role:Member", READ, ALL_PROJECTS),
+        DenyEntry("d3", "agent:ag_1", READ, ALL_PROJECTS),
+        DenyEntry("d4", "agent:ag_2", READ, ALL_PROJECTS),
+    ),
+    approvals=(RULE, replace(RULE, id="a2", on=ALL_PROJECTS), replace(RULE, id="a3", authorities=SHARE)),
+)
+
+
+def spelled(header: CompiledHeader) -> tuple[object, ...]:
+    """Return what *header* says, to be compared."""
+    targets = [parse_target("acme", text) for text in ("p1", "p1@main", "p3")]
+    return (
+        header.organization,
+        header.mfa_max_age,
+        header.roles,
+        header.group_bindings,
+        {name: sorted(one.id for one in group.bindings()) for name, group in header.large_groups.items()},
+        {
+            name: [group.of_users.narrowest(f"p{place}", None, ()) is not None for place in range(6)]
+            for name, group in header.large_groups.items()
+        },
+        header.group_denies,
+        header.role_denies,
+        header.agent_entries,
+        {name: table.mask for name, table in header.agent_denies.items()},
+        header.approvals.rules,
+        header.approvals.mask,
+        [header.approvals.covering(target, bit) for target in targets for bit in BIT.values()],
+        {group: sorted(set(header.roles_bound_to(group))) for group in ("few", "many", "gone", "other", "new")},
+    )
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param(BEFORE, id="nothing"),
+        pytest.param(replace(BEFORE, mfa_max_age_s=7), id="a-setting"),
+        pytest.param(replace(BEFORE, roles=()), id="a-role-that-is-gone"),
+        pytest.param(replace(BEFORE, roles=(RoleEntry("Lead", "Viewer"),)), id="a-role-that-is-another"),
+        pytest.param(replace(BEFORE, bindings=BEFORE.bindings[1:]), id="a-binding-of-few-that-is-gone"),
+        pytest.param(replace(BEFORE, bindings=BEFORE.bindings[:-1]), id="a-group-without-bindings"),
+        pytest.param(replace(BEFORE, bindings=()), id="no-bindings"),
+        pytest.param(replace(BEFORE, bindings=BEFORE.bindings[:4]), id="few-of-many-are-left"),
+        pytest.param(
+            replace(BEFORE, bindings=(*BEFORE.bindings, *(replace(one, id=f"n{one.id}") for one in BEFORE.bindings))),
+            id="all-grow",
+        ),
+        pytest.param(
+            replace(BEFORE, bindings=(*BEFORE.bindings, BindingEntry("x", "group:new", "Admin", parse_scope("p1")))),
+            id="a-new-group",
+        ),
+        pytest.param(
+            replace(BEFORE, bindings=tuple(replace(one, who="group:many") for one in BEFORE.bindings)),
+            id="all-of-one-group",
+        ),
+        pytest.param(replace(BEFORE, denies=()), id="no-denies"),
+        pytest.param(
+            replace(BEFORE, denies=(replace(BEFORE.denies[0], who="role:Member"), *BEFORE.denies[1:3])),
+            id="other-denies",
+        ),
+        pytest.param(replace(BEFORE, approvals=()), id="no-rules"),
+        pytest.param(replace(BEFORE, approvals=(replace(RULE, on=parse_scope("p3")),)), id="another-rule"),
+        pytest.param(replace(BEFORE, approvals=(*BEFORE.approvals, replace(RULE, id="a0"))), id="a-rule-more"),
+    ],
+)
+def test_revised_is_like_compiled(after: PolicyDocument) -> None:
+    """What a change leads to is what compiling everything leads to, there and back."""
+    before = header_of(BEFORE)
+    revised = before.revised(change_between(BEFORE, after))
+    assert spelled(revised) == spelled(header_of(after))
+    assert spelled(revised.revised(change_between(after, BEFORE))) == spelled(before) == spelled(header_of(BEFORE))
+
+
+def test_revised_shares_what_is_the_same() -> None:
+    """A change of one group lays nothing else out anew."""
+    before = header_of(BEFORE)
+    after = before.revised(change_between(BEFORE, replace(BEFORE, bindings=BEFORE.bindings[1:])))
+    assert after.large_groups["many"] is before.large_groups["many"]
+    assert (after.roles is before.roles, after.approvals is before.approvals) == (True, True)
+    assert after.agent_denies["ag_1"] is before.agent_denies["ag_1"]

@@ -7,6 +7,7 @@ from sidegate.core.model.decision import Decision
 from sidegate.core.model.principal import AccountState
 from sidegate.core.model.target import ALL_PROJECTS, parse_scope, parse_section, parse_target
 from sidegate.core.model.units import UnixMillis
+from sidegate.core.policy.binding import is_in_force
 from sidegate.core.policy.document import (
     BindingEntry,
     BindingState,
@@ -15,7 +16,7 @@ from sidegate.core.policy.document import (
     PolicyDocument,
     RoleEntry,
 )
-from sidegate.core.policy.header import CompiledHeader, is_in_force
+from sidegate.core.policy.header import CompiledHeader
 from sidegate.core.policy.requirement import Requirement
 from sidegate.core.policy.subject import (
     ACCOUNT_INACTIVE,
