@@ -22,6 +22,7 @@ from sidegate.proxy.streams import TURNS
 LIVE = b"GET /v1/orgs/acme/live HTTP/1.1\r\nHost: h\r\n"
 GET = b"GET /v1/orgs/acme/projects/p1/branches/x/files/a HTTP/1.1\r\nHost: h\r\n"
 PUT = b"PUT" + GET[3:]
+GLOB = b"POST /v1/orgs/acme/projects/p1/branches/x:glob HTTP/1.1\r\nHost: h\r\n"
 KEY = base64.b64encode(b"0123456789abcdef")
 ACCEPT = base64.b64encode(hashlib.sha1(KEY + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
 UPGRADE = (
@@ -312,6 +313,35 @@ async def test_cause(rig: Rig, session: Callable[..., bytes], cause: Callable[[R
     upstream.feed(b"5\r\nhello\r\n0\r\n\r\n")
     await rig.settle()
     assert endings(rig)[1:] == [("completed", None)]
+
+
+@pytest.mark.parametrize(("cause", "reason"), FILE_CAUSES)
+async def test_cause_while_a_body_comes(
+    rig: Rig, session: Callable[..., bytes], cause: Callable[[Rig], None], reason: str
+) -> None:
+    """What ends while the body that a decision reads is on its way counts: nothing is forwarded, one record says why."""
+    body = b'{"pattern": "a/*"}'
+    client = await rig.say(GLOB + session(sid="s1") + b"Content-Length: %d\r\n\r\n" % len(body))
+    cause(rig)
+    await rig.feed(client, body)
+    assert rig.pool.opened == []
+    (record,) = rig.decisions()
+    assert (record["outcome"], record["reason"]) == ("deny", reason)
+
+
+async def test_time_passes_while_a_body_comes(rig: Rig, session: Callable[..., bytes]) -> None:
+    """A binding that ends while the body that a decision reads is on its way gives nothing any more."""
+    now = rig.clock.now()
+    ends = f"role: Designer, on: p1, not_after: {format_instant(UnixMillis(now + 5000))}}}"
+    rig.publish("acme", ACME.replace("role: Designer, on: p1}", ends, 1))
+    body = b'{"pattern": "a/*"}'
+    cookie = session(sid="s1")
+    for until, reason in ((4999, "granted"), (5000, "no_grant")):
+        client = await rig.say(GLOB + cookie + b"Content-Length: %d\r\n\r\n" % len(body))
+        rig.clock.set(UnixMillis(now + until))
+        await rig.feed(client, body)
+        assert rig.decisions()[-1]["reason"] == reason
+        rig.clock.set(now)
 
 
 async def test_organization_revoked(rig: Rig, issuer: Issuer, session: Callable[..., bytes]) -> None:

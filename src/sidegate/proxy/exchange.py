@@ -170,8 +170,11 @@ class Exchange:
             # Then verified again: the organization may limit sessions more tightly (spec 3.1).
             self._fetch(want, self._identify_again)
             return
-        gateway.count_verified(verified)
         self._verified = verified
+        if self._collected is not None:
+            self._decide(self._collected)
+            return
+        gateway.count_verified(verified)
         if match is None:
             self._refuse(deny(Reason.UNMAPPED_ROUTE))
         elif match.route.needs_body:
@@ -266,7 +269,10 @@ class Exchange:
     def _body_read(self, body: bytes) -> None:
         self._collected = body
         try:
-            self._decide(body)
+            # A body may take its time: what counts is who may do what when it is there, not when its head came.
+            self._now = self._gateway.clock.now()
+            self._read_policy()
+            self._identify_again()
         except Exception:
             self._abandon()
             raise
@@ -434,6 +440,9 @@ class Exchange:
         permit = permit_of(self._queries, self._decision, self._id.decode("ascii"))
         assert permit is not None  # noqa: S101 - recorded() asks for allows only
         identity = b"" if prepared is None else prepared.identity(self._revision)
+        attestor = self._gateway.attestor
+        if attestor is not None and prepared is not None:
+            identity += attestor.header(prepared, self._revision, self._id, self._now)
         unchecked = self._gateway.policies.unchecked_since(self._now)
         if unchecked is not None:
             # A warning for the upstream, whose answer goes to the client byte for byte (spec 5.4, 6.5).
