@@ -319,7 +319,7 @@ async def test_cause(rig: Rig, session: Callable[..., bytes], cause: Callable[[R
 async def test_cause_while_a_body_comes(
     rig: Rig, session: Callable[..., bytes], cause: Callable[[Rig], None], reason: str
 ) -> None:
-    """What ends while the body that a decision reads is on its way counts: nothing is forwarded, one record says why."""
+    """What ends while the body that decides is on its way counts: nothing is forwarded, one record says why."""
     body = b'{"pattern": "a/*"}'
     client = await rig.say(GLOB + session(sid="s1") + b"Content-Length: %d\r\n\r\n" % len(body))
     cause(rig)
