@@ -20,7 +20,10 @@ Schema = dict[str, Any]
 DRAFT: Final = "http://json-schema.org/draft-07/schema#"
 
 MANAGED: Final[dict[tuple[str, ...], str]] = {
-    ("listen",): "bindAddress, ports and secrets.tls",
+    ("listen", "address"): "bindAddress and ports",
+    ("listen", "tls", "cert"): "secrets.tls",
+    ("listen", "tls", "key"): "secrets.tls",
+    ("listen", "tls", "client_ca"): "secrets.tls.clientCa",
     ("admin",): "bindAddress, ports and admin.exposure",
     ("routes",): "routes",
     ("policy", "source"): "policy and secrets.policyUrl",
@@ -108,6 +111,9 @@ def _settings_schema() -> Schema:
     schema = generate_schema(Settings)
     del schema["$schema"]
     definitions = schema["$defs"]
+    # The short form is an address and nothing else.
+    definitions["DataListener"] = definitions["DataListener"]["anyOf"][-1]
+    schema["properties"]["listen"].pop("default")
     for path in MANAGED:
         part = schema
         for step in path[:-1]:

@@ -3,10 +3,16 @@
 {{- define "sidegate.settings" -}}
 {{- $settings := deepCopy .Values.config -}}
 {{- $address := printf "%s:%d" .Values.bindAddress (int .Values.ports.data) -}}
+{{- $listen := get $settings "listen" | default dict -}}
 {{- if .Values.secrets.tls.name -}}
-{{- $tls := dict "cert" "/etc/sidegate/secrets/tls.crt" "key" "/etc/sidegate/secrets/tls.key" -}}
+{{- $tls := get $listen "tls" | default dict -}}
+{{- $_ := set $tls "cert" "/etc/sidegate/secrets/tls.crt" -}}
+{{- $_ := set $tls "key" "/etc/sidegate/secrets/tls.key" -}}
 {{- if .Values.secrets.tls.clientCa -}}{{- $_ := set $tls "client_ca" "/etc/sidegate/secrets/client-ca.crt" -}}{{- end -}}
-{{- $_ := set $settings "listen" (dict "address" $address "tls" $tls) -}}
+{{- $_ := set $listen "tls" $tls -}}
+{{- end -}}
+{{- if $listen -}}
+{{- $_ := set $settings "listen" (set $listen "address" $address) -}}
 {{- else -}}
 {{- $_ := set $settings "listen" $address -}}
 {{- end -}}

@@ -58,6 +58,15 @@
 {{- if and (dig "forwarding" "assertion" nil .Values.config) (not .Values.secrets.assertionKey.name) -}}
 {{- $problems = append $problems "config.forwarding.assertion needs a key; name its Secret in secrets.assertionKey" -}}
 {{- end -}}
+{{- if and (dig "listen" "tls" nil .Values.config) (not .Values.secrets.tls.name) -}}
+{{- $problems = append $problems "config.listen.tls is given, but secrets.tls.name is empty; name the Secret that holds certificate and key" -}}
+{{- end -}}
+{{- if and .Values.secrets.tls.name (has "h2c" (dig "listen" "protocols" list .Values.config)) -}}
+{{- $problems = append $problems "config.listen.protocols names h2c, but with secrets.tls clients speak TLS; write h2" -}}
+{{- end -}}
+{{- if and (eq (dig "listen" "proxy_protocol" "off" .Values.config) "required") (not .Values.config.trusted_proxies) -}}
+{{- $problems = append $problems "config.listen.proxy_protocol is required, but nobody is trusted to speak it; name the networks of your load balancers in config.trusted_proxies" -}}
+{{- end -}}
 {{- if eq (int .Values.ports.data) (int .Values.ports.admin) -}}
 {{- $problems = append $problems "ports.data and ports.admin are the same; choose two" -}}
 {{- end -}}

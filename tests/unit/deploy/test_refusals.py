@@ -15,7 +15,10 @@ BY_THE_SCHEMA = [
     pytest.param(
         {"config": {"limit": {}}}, "'/config': additional properties 'limit' not allowed", id="unknown-setting"
     ),
-    pytest.param({"config": {"listen": "0.0.0.0:1"}}, "'listen' not allowed", id="the-charts-own-setting"),
+    pytest.param({"config": {"listen": "0.0.0.0:1"}}, "'/config/listen': got string, want object", id="short-address"),
+    pytest.param({"config": {"listen": {"address": "0.0.0.0:1"}}}, "'address' not allowed", id="the-charts-own-setting"),
+    pytest.param({"config": {"listen": {"tls": {"key": "k"}}}}, "'key' not allowed", id="key-outside-a-secret"),
+    pytest.param({"config": {"listen": {"protocols": ["h3"]}}}, "value must be one of", id="protocol"),
     pytest.param(
         {"config": {"sessions": {"signed": {"issuer": "i", "algorithms": ["HS256"], "secret": "s" * 32}}}},
         "'/config/sessions/signed': additional properties 'secret' not allowed",
@@ -98,6 +101,17 @@ BY_THE_CHART = [
     ),
     pytest.param(
         {"config": {"forwarding": {"assertion": {"issuer": "i"}}}}, "name its Secret in secrets.assertionKey", id="key"
+    ),
+    pytest.param(
+        {"config": {"listen": {"tls": {"min_version": "TLSv1.3"}}}}, "but secrets.tls.name is empty", id="tls-of-nothing"
+    ),
+    pytest.param(
+        {"config": {"listen": {"protocols": ["http/1.1", "h2c"]}}, "secrets": {"tls": {"name": "t"}}},
+        "config.listen.protocols names h2c, but",
+        id="cleartext-beside-tls",
+    ),
+    pytest.param(
+        {"config": {"listen": {"proxy_protocol": "required"}}}, "name the networks of your load balancers", id="no-proxy"
     ),
     pytest.param({"ports": {"data": 9090}}, "ports.data and ports.admin are the same", id="one-port"),
     pytest.param(
