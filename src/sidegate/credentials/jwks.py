@@ -29,6 +29,8 @@ _NANOS_PER_MILLI: Final = 1_000_000
 _JSON_TYPES: Final = frozenset({"application/json", "application/jwk-set+json"})
 _OK: Final = 200
 _EXTEND_SHARE: Final = 4
+_DRIFT: Final = Millis(1000)
+"""By how much the two clocks may part between two refreshes before the wall clock counts as set back."""
 
 _log: Final = get_log("jwks")
 
@@ -255,6 +257,7 @@ class JwksSource:
         self._asked = False
         self._wake.clear()
         self._last_ns = self._clock.monotonic_ns()
+        self._shorten()
         try:
             self._take(await self._fetcher.fetch())
         except DependencyError as error:
@@ -286,6 +289,13 @@ class JwksSource:
         elif keep_until - (self.current.usable_until or 0) >= self._rules.keep // _EXTEND_SHARE:
             # Not each time: every verified token is looked at again when the set is another object.
             self.current = KeySet(self.current.by_kid, self.current.shared, keep_until)
+
+    def _shorten(self) -> None:
+        """Have the set last no longer than it may where the wall clock, by which it ends, was set back."""
+        until = UnixMillis(self._clock.now() + self._rules.keep - self.age_ns // _NANOS_PER_MILLI)
+        ends = self.current.usable_until
+        if ends is not None and ends > until + _DRIFT:
+            self.current = KeySet(self.current.by_kid, self.current.shared, until)
 
     def _report(self, skipped: tuple[SkippedKey, ...]) -> None:
         for key in skipped:

@@ -115,6 +115,35 @@ async def test_last_good_set(issuer: Issuer, fault: bytes | DependencyError) -> 
     assert (True, {"ec"}) == await bench.refresh(20_000)
 
 
+@pytest.mark.parametrize(
+    ("after", "works"),
+    [pytest.param(DOWN, False, id="down"), pytest.param(None, True, id="up-again-then-down")],
+)
+async def test_a_clock_that_was_wrong(issuer: Issuer, after: DependencyError | None, works: bool) -> None:
+    """A set that was fetched while the wall clock ran ahead lasts no longer than another once it is set right."""
+    bench = Bench(issuer.jwks("rsa"), after, DOWN)
+    bench.clock.set(UnixMillis(T + 10 * RULES.keep))
+    await bench.refresh()
+    bench.clock.set(T)
+    assert (works, {"rsa"}) == await bench.refresh(300_000)
+    assert (False, {"rsa"}) == await bench.refresh(RULES.keep - 300_001)
+    bench.clock.advance(Millis(1))
+    assert bench.usable() == set()
+
+
+async def test_clocks_that_part_a_little(issuer: Issuer) -> None:
+    """A wall clock that is slewed by milliseconds makes no other set, for each costs every token a look."""
+    bench = Bench(issuer.jwks("rsa"), DOWN)
+    await bench.refresh()
+    first = bench.source.current
+    bench.clock.set(UnixMillis(T - 1000))
+    await bench.refresh()
+    assert first is bench.source.current
+    bench.clock.set(UnixMillis(T - 1001))
+    await bench.refresh()
+    assert first is not bench.source.current
+
+
 async def test_the_same_bad_document(issuer: Issuer) -> None:
     """A source that says that nothing changed does not make a bad document good."""
     bench = Bench(issuer.jwks("rsa"), b"<html>", None, None)

@@ -23,9 +23,14 @@ class DecayedCount:
         self._count = 0.0
 
     def add(self, now: UnixMillis) -> float:
-        """Count one more and return the count. A clock that was set back counts as no time at all."""
+        """Count one more and return the count.
+
+        A clock that was set back counts as no time at all. By more than a window, it was wrong before: what there is
+        begins to fade from *now* on, not only when the clock has come back to where it was.
+        """
         self._count = self.read(now) + 1.0
-        self._at = max(self._at, now)
+        if now > self._at or self._at - now > self._window:
+            self._at = now
         return self._count
 
     def read(self, now: UnixMillis) -> float:
@@ -50,7 +55,8 @@ class UsualRate:
         self._count = DecayedCount(memory, now)
 
     def add(self, now: UnixMillis) -> None:
-        """Count one more."""
+        """Count one more. A clock that was set back to before the beginning moves that, or it would never be usual."""
+        self._began = min(self._began, now)
         self._count.add(now)
 
     def per(self, window: Millis, now: UnixMillis) -> float:

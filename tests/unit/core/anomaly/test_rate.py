@@ -48,6 +48,24 @@ def test_a_clock_set_back_does_not_bring_a_count_back() -> None:
     assert isclose(2.0, count.read(at(1000)))
 
 
+def test_a_count_fades_on_after_the_clock_was_wrong() -> None:
+    """A clock that ran far ahead and is set right does not keep a count from fading until then."""
+    count = DecayedCount(WINDOW, T)
+    count.add(at(1_000_000))
+    count.add(T)
+    assert isclose(2.0, count.read(T))
+    assert isclose(2.0 * exp(-5), count.read(at(5000)))
+
+
+def test_the_usual_rate_after_the_clock_was_wrong() -> None:
+    """What began while the clock ran ahead has begun when it is set right: it has an age, and a usual rate."""
+    usual = UsualRate(Millis(60_000), at(10_000_000))
+    for moment in range(0, 120_000, 100):
+        usual.add(at(moment))
+    assert usual.age(at(120_000)) == 120_000
+    assert 9.0 < usual.per(WINDOW, at(120_000)) < 11.0
+
+
 @pytest.mark.parametrize("age", [pytest.param(2_000, id="young"), pytest.param(500_000, id="old")])
 def test_the_usual_rate_is_right_from_the_beginning(age: int) -> None:
     """A young count is not full yet, and is not taken for a low rate."""
