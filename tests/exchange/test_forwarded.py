@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
+import jwt
 import pytest
+from scripts.issuer import Issuer
 from tests.exchange.conftest import MakeRig
 from tests.exchange.rig import CLIENT_ADDRESS, Rig, bytewise
 
@@ -150,6 +153,29 @@ async def test_credentials_passed_on(make_rig: MakeRig, vera: bytes) -> None:
     rig = await make_rig(settings={"forwarding": {"credentials": "pass"}})
     await rig.say(b"GET " + PATH + b" HTTP/1.1\r\nHost: h\r\n" + vera + b"\r\n")
     assert vera in rig.forwarded
+
+
+ASSERTION = re.compile(rb"\r\nX-Sidegate-Assertion: ([^\r]+)\r\n")
+
+
+async def test_assertion(make_rig: MakeRig, issuer: Issuer, vera: bytes, tmp_path: Path) -> None:
+    """A configured assertion is signed for each request of somebody, says what the identity headers say, and takes the
+    place of whatever the client sent under that name; a public route has none."""
+    (tmp_path / "k.pem").write_bytes(issuer.private_pem())
+    forwarding = {"assertion": {"issuer": "sidegate", "key": f"file:{tmp_path / 'k.pem'}"}}
+    rig = await make_rig(settings={"forwarding": forwarding})
+    forged = b"X-Sidegate-Assertion: forged\r\nx_sidegate_assertion: forged\r\n"
+    await rig.say(b"GET " + PATH + b" HTTP/1.1\r\nHost: h\r\n" + vera + forged + b"\r\n")
+    (token,) = ASSERTION.findall(rig.forwarded)
+    claims = jwt.decode(token, issuer.key.public_key(), ["EdDSA"], audience="http://127.0.0.1:9", issuer="sidegate")
+    (record,) = rig.decisions()
+    assert claims["exp"] - claims["iat"] == 60
+    assert (claims["sub"], claims["organization"]) == ("user:vera", "acme")
+    assert (claims["authority"], claims["target"]) == ("read", "p1@x:a.json")
+    assert (claims["decision"], claims["revision"]) == (record["id"], record["revision"])
+    assert (claims["method"], claims["path"]) == (record["method"], record["path"])
+    await rig.say(b"GET /healthz HTTP/1.1\r\nHost: h\r\n" + forged + b"\r\n")
+    assert b"ssertion" not in rig.forwarded.rpartition(b"GET /healthz")[2]
 
 
 async def test_trusted_proxy(make_rig: MakeRig, vera: bytes) -> None:

@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
+from sidegate.app.assertion import load_assertion_signer
 from sidegate.audit.identity import load_sidecar_name
 from sidegate.audit.keys import load_signer
 from sidegate.audit.sinks.making import check_sinks
@@ -11,6 +12,7 @@ from sidegate.audit.spool import SpoolLimits
 from sidegate.audit.trail import TrailSettings
 from sidegate.config.routes_file import load_routes
 from sidegate.config.settings import Settings
+from sidegate.core.identity.assertion import AssertionSigner
 from sidegate.core.model.value import value
 from sidegate.core.routing.table import RouteTable
 from sidegate.core.trail.checkpoint import CheckpointSigner
@@ -33,11 +35,13 @@ class Blueprint:
         settings: As configured.
         routes: Compiled.
         signer: Of checkpoints.
+        assertion: Of what the upstream is told; None unless it is asked for.
     """
 
     settings: Settings
     routes: RouteTable
     signer: CheckpointSigner
+    assertion: AssertionSigner | None = None
 
 
 def draw(settings: Settings) -> Blueprint:
@@ -54,8 +58,10 @@ def draw(settings: Settings) -> Blueprint:
 
         check_tls(settings)
     routes = load_routes(settings.routes).table
+    assertion = load_assertion_signer(settings)
     key = settings.audit.checkpoint.key
-    return Blueprint(settings, routes, load_signer(settings.audit.spool, None if key is None else key.path))
+    signer = load_signer(settings.audit.spool, None if key is None else key.path)
+    return Blueprint(settings, routes, signer, assertion)
 
 
 def state_folder(settings: Settings) -> Path:

@@ -17,6 +17,7 @@ from sidegate.core.routing.table import RouteTable
 from sidegate.core.wire.block import HeaderRules
 from sidegate.core.wire.names import NamePolicy
 from sidegate.credentials.reverification import Reverifier
+from sidegate.proxy.attestor import Attestor
 from sidegate.proxy.forwarding import Peers
 from sidegate.proxy.gateway import Gateway, Limits
 from sidegate.proxy.machines import MachineWatch
@@ -30,6 +31,7 @@ _MILLIS_PER_SECOND: Final = 1000
 def build_gateway(process: Process, identity: Identity) -> Gateway:
     """Put the parts of the data plane together, on the running loop."""
     settings, routes = process.blueprint.settings, process.blueprint.routes
+    assertion = process.blueprint.assertion
     surfaces = {
         surface: SessionLimits(absolute=limits.absolute_ms, idle=limits.idle_ms)
         for surface, limits in settings.sessions.surfaces.items()
@@ -60,6 +62,7 @@ def build_gateway(process: Process, identity: Identity) -> Gateway:
             denies=settings.anomalies.on_anomaly is OnAnomaly.DENY,
         ),
         peers=Peers(settings.trusted_proxies),
+        attestor=None if assertion is None else Attestor(assertion),
         records_completions=settings.audit.completions is Completions.ALL,
     )
 

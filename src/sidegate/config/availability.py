@@ -33,12 +33,6 @@ class Unavailable:
 
 UNAVAILABLE: Final = (
     Unavailable(("admin", "tls"), "TLS on the admin port", "remove it", lambda s: s.admin.tls is not None),
-    Unavailable(
-        ("forwarding", "assertion"),
-        "a signed assertion to the upstream",
-        "remove it",
-        lambda s: s.forwarding.assertion is not None,
-    ),
 )
 
 

@@ -151,6 +151,8 @@ def _missing_files(settings: Settings, places: Places) -> Iterator[Problem]:
         named.append((("sessions", "signed", "jwks"), signed.jwks.path))
     if settings.audit.checkpoint.key is not None:
         named.append((("audit", "checkpoint", "key"), settings.audit.checkpoint.key.path))
+    if settings.forwarding.assertion is not None:
+        named.append((("forwarding", "assertion", "key"), settings.forwarding.assertion.key.path))
     for path, file in named:
         if not file.is_file():
             yield Problem(places.position(path), places.label(path), f"names {file}, which is no file", "create it")

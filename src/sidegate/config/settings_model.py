@@ -107,7 +107,7 @@ class Assertion(Written):
     """A signed assertion to the upstream."""
 
     issuer: Line = Field(description="`iss` of the assertion.", examples=["sidegate"])
-    key: WrittenFile = Field(description="Private key, PEM.", examples=["file:assertion.pem"])
+    key: WrittenFile = Field(description="Private key, PEM: Ed25519, P-256 or RSA.", examples=["file:assertion.pem"])
 
 
 class Forwarding(Written):
@@ -116,7 +116,7 @@ class Forwarding(Written):
     credentials: CredentialsForwarding = Field(
         default=CredentialsForwarding.STRIP, description="strip the credential, or pass it on."
     )
-    assertion: Assertion | None = Field(default=None, description="One signed JWT about the decision.")
+    assertion: Assertion | None = Field(default=None, description="One signed JWT about each decision.")
 
 
 class Log(Written):

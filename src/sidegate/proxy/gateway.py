@@ -18,6 +18,7 @@ from sidegate.credentials.reverification import Reverifier
 from sidegate.credentials.verifier import CredentialVerifier
 from sidegate.distribution.ports import PolicySource
 from sidegate.proxy.arrival import DIRECT, Arrival, Guest
+from sidegate.proxy.attestor import Attestor
 from sidegate.proxy.client import ClientConnection
 from sidegate.proxy.deadlines import Deadlines
 from sidegate.proxy.forwarding import Peers
@@ -81,6 +82,7 @@ class Gateway:
     """The data plane of one worker, but for its connections.
 
     Attributes:
+        attestor: Signs what the upstream is told; None for nobody.
         draining: The worker is about to end: every answer closes its connection.
         emptied: Set when the last connection ends while draining.
         records_completions: Every forwarded request gets a completion record, not only the unusual ones.
@@ -102,6 +104,7 @@ class Gateway:
         metrics: Metrics,
         machines: MachineWatch,
         peers: Peers,
+        attestor: Attestor | None = None,
         records_completions: bool = False,
     ) -> None:
         self.loop = loop
@@ -117,6 +120,7 @@ class Gateway:
         self.machines = machines
         self.cells = metrics.cells
         self.peers = peers
+        self.attestor = attestor
         self.records_completions = records_completions
         self.draining = False
         self.emptied = asyncio.Event()

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from sidegate.core.engine.shadow import ShadowFailure
 from sidegate.core.identity.api_key import WARN_BEFORE
+from sidegate.core.identity.assertion import Statement
 from sidegate.core.model.decision import Decision, Outcome, Reason
 from sidegate.core.model.principal import Address, CredentialKind, Query, VerifiedCredential
 from sidegate.core.model.units import UnixMillis, format_instant
@@ -146,14 +147,34 @@ class Prepared:
     def identity(self, revision: int) -> bytes:
         """Return the identity headers that do not change from request to request (spec 6.5), each with CRLF."""
         if revision != self._identity_revision:
-            authorities = ", ".join([ask.authority.value for ask in self.asks])
-            targets = ", ".join([_header_text(ask.target.text) for ask in self.asks])
+            authorities, targets = self._asked()
             self._identity = (
                 f"{self.standing.identity}X-Sidegate-Authority: {authorities}\r\n"
                 f"X-Sidegate-Target: {targets}\r\nX-Sidegate-Revision: {revision}\r\n"
             ).encode("ascii")
             self._identity_revision = revision
         return self._identity
+
+    def statement(self, revision: int, decision_id: str) -> Statement:
+        """Return what a signed assertion says, in the words of the identity headers (spec 6.5)."""
+        credential, path = self.standing.credential, self._line.path
+        authorities, targets = self._asked()
+        return Statement(
+            account=str(credential.account),
+            organization=credential.org,
+            authority=authorities,
+            target=targets,
+            revision=revision,
+            chain=tuple([link.id for link in credential.chain]),
+            method=self._line.method.decode("ascii"),
+            path=None if path is None else path.text.decode("ascii"),
+            decision_id=decision_id,
+        )
+
+    def _asked(self) -> tuple[str, str]:
+        """Return authorities and targets as headers say them."""
+        authorities = ", ".join([ask.authority.value for ask in self.asks])
+        return authorities, ", ".join([_header_text(ask.target.text) for ask in self.asks])
 
     def decision_cell(self, decision: Decision) -> int:
         """Return the metric cell to count *decision* in."""

@@ -10,7 +10,6 @@ TLS = "{address: '127.0.0.1:1', tls: {cert: a, key: b}}"
 
 ASKED: dict[tuple[str, ...], str] = {
     ("admin", "tls"): UPSTREAM + f"admin: {TLS}",
-    ("forwarding", "assertion"): UPSTREAM + "forwarding: {assertion: {issuer: sidegate, key: file:k}}",
 }
 
 
