@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sidegate.cli.local import find_config, read_settings
 from sidegate.config.files import read_file
@@ -10,9 +10,13 @@ from sidegate.config.places import DirectorySource
 from sidegate.config.policy_file import LoadedPolicy, load_policy_directory
 from sidegate.config.routes_file import LoadedRoutes, load_routes
 from sidegate.config.settings import MAX_SETTINGS_BYTES, Settings
+from sidegate.config.settings_model import DEFAULT_POLICY_SOURCE
 from sidegate.config.yaml_tree import read_tree
 from sidegate.core.model.errors import ConfigError, PolicyError, Position, Problem
 from sidegate.telemetry.clock import SystemClock
+
+_DEFAULT_ROUTES: Final = "routes.yaml"
+_DEFAULT_SOURCE: Final = f"dir:{DEFAULT_POLICY_SOURCE.path}"
 
 
 @dataclass(slots=True)
@@ -49,6 +53,7 @@ def inspect(given: Path | None) -> Inspection:
         source = settings.policy.source
         routes, policy = settings.routes, source.path if isinstance(source, DirectorySource) else None
         _look_at_certificates(found, settings)
+        _look_at_assertion(found, settings)
     if routes is not None and routes.is_file():
         try:
             found.routes = load_routes(routes)
@@ -78,16 +83,32 @@ def _look_at_certificates(found: Inspection, settings: Settings) -> None:
         found.problems.extend(error.problems)
 
 
+def _look_at_assertion(found: Inspection, settings: Settings) -> None:
+    """Say why the key of the assertion to the upstream cannot be used."""
+    if settings.forwarding.assertion is None:
+        return
+    # Imported where it is asked for: every command would take longer to start.
+    from sidegate.app.assertion import load_assertion_signer  # noqa: PLC0415 - see above
+
+    try:
+        load_assertion_signer(settings)
+    except ConfigError as error:
+        found.problems.extend(error.problems)
+
+
 def _named_by(config: Path | None) -> tuple[Path | None, Path | None]:
-    """Return where routes and policy seem to be, by a configuration that cannot be used as it is."""
+    """Return where routes and policy seem to be, by a configuration that cannot be used as it is.
+
+    What it does not name is looked for where it is by default.
+    """
     if config is None:
         return None, None
     content, problem = read_file(config)
     data: Any = None if problem is not None else read_tree(content, str(config), MAX_SETTINGS_BYTES).data
     if not isinstance(data, dict):
         return None, None
-    routes, policy = data.get("routes"), data.get("policy")
-    source = policy.get("source") if isinstance(policy, dict) else None
+    routes, policy = data.get("routes", _DEFAULT_ROUTES), data.get("policy", {})
+    source = policy.get("source", _DEFAULT_SOURCE) if isinstance(policy, dict) else None
     return (
         config.parent / routes if isinstance(routes, str) else None,
         config.parent / source.removeprefix("dir:") if isinstance(source, str) and source.startswith("dir:") else None,

@@ -36,6 +36,26 @@ def test_other_files_are_looked_at_all_the_same(config: Path, replaced: str, by:
     }
 
 
+def test_files_that_are_not_named(tmp_path: Path) -> None:
+    """Routes and policy that are where they are by default are looked at too, whatever else is wrong."""
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "sidegate.yaml").write_text("limits: {headers: x}\n")
+    (tmp_path / "routes.yaml").write_text("- get: x\n")
+    (tmp_path / "policy" / "acme.yaml").write_text("organization: acme\nx: 1\n")
+    named = {
+        Path(problem.position.file).name for problem in inspect(tmp_path / "sidegate.yaml").problems if problem.position
+    }
+    assert {"sidegate.yaml", "routes.yaml", "acme.yaml"} == named
+
+
+def test_key_of_the_assertion(config: Path) -> None:
+    """A key that cannot be used is said with everything else."""
+    (config.parent / "k.pem").write_text("no key")
+    config.write_text(f"{config.read_text()}\nforwarding: {{assertion: {{issuer: sidegate, key: file:k.pem}}}}\n")
+    (problem,) = inspect(config).problems
+    assert problem.key == "forwarding.assertion.key"
+
+
 @pytest.mark.parametrize(
     "text",
     [
