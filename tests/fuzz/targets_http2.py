@@ -47,7 +47,7 @@ def section(data: bytes) -> None:
         line, _, block = request.head.partition(b"\r\n")
         try:
             read_request_line(line, 8192)
-            read = _READER.read(block[:-2])
+            read, _ = _READER.read(block[:-2])
         except WireError:
             continue
         assert read.close

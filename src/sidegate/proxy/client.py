@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import WireError
 from sidegate.core.wire.block import HeaderBlock
+from sidegate.core.wire.credential import NOTHING, Presented
 from sidegate.core.wire.fields import has_stray_line_end
 from sidegate.proxy.arrival import Arrival
 from sidegate.proxy.exchange import Exchange
@@ -148,11 +149,11 @@ class ClientConnection(PieceReader):
             self._find_head(bytes(self._held))
         else:
             # The bytes of a head that was read before, and nothing behind it: its end need not be looked for.
-            head = self._gateway.readings.known(data)
-            if head is None:
+            known = self._gateway.readings.known(data)
+            if known is None:
                 self._find_head(data)
             else:
-                self._serve(head)
+                self._serve(known[0], known[1])
 
     def eof_received(self) -> bool:
         """See asyncio.Protocol. A client may end its side and still read its answer."""
@@ -223,7 +224,7 @@ class ClientConnection(PieceReader):
     def refuse(self, error: WireError) -> None:
         """Refuse what cannot be read."""
         self._held.clear()
-        self._serve(Unreadable(error))
+        self._serve(Unreadable(error), NOTHING)
 
     def hold(self, data: bytes) -> None:
         """Keep bytes that cannot be used yet, and read no more until :meth:`read_on`."""
@@ -310,12 +311,13 @@ class ClientConnection(PieceReader):
         rest = data[end + 4 :]
         if rest:
             self._held += rest
-        self._serve(self._gateway.readings.read(data[: end + 4]))
+        head, presented = self._gateway.readings.read(data[: end + 4])
+        self._serve(head, presented)
 
-    def _serve(self, head: Head | Unreadable) -> None:
+    def _serve(self, head: Head | Unreadable, presented: Presented) -> None:
         exchange = Exchange(self._gateway, self)
         self.serving = exchange
-        exchange.begin(head)
+        exchange.begin(head, presented)
 
     def _wait_for_head(self, data: bytes, limit: int) -> None:
         """Keep the beginning of a head, unless it can never become a good one."""

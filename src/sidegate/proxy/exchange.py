@@ -16,6 +16,7 @@ from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.routing.table import Match
 from sidegate.core.trail.record import NO_ORIGIN, Fragment, ShadowVerdict, encode_decision
 from sidegate.core.wire.block import HeaderBlock
+from sidegate.core.wire.credential import NOTHING, Presented
 from sidegate.core.wire.fields import NO_LENGTH
 from sidegate.credentials.ports import PENDING, Missing
 from sidegate.credentials.verifier import Answer
@@ -71,6 +72,7 @@ class Exchange:
         "_observed",
         "_origin",
         "_prepared",
+        "_presented",
         "_queries",
         "_revision",
         "_snapshot",
@@ -93,6 +95,7 @@ class Exchange:
         self._body: BodyReader | None = None
         self._collected: bytes | None = None
         self._origin: Origin | None = None
+        self._presented = NOTHING
         self._verified: VerifiedCredential | None = None
         self._prepared: Prepared | None = None
         self._queries: tuple[Query, ...] = ()
@@ -110,16 +113,17 @@ class Exchange:
 
     # Reading.
 
-    def begin(self, head: Head | Unreadable) -> None:
-        """Serve the request with this head."""
+    def begin(self, head: Head | Unreadable, presented: Presented) -> None:
+        """Serve the request with this head, which presents this."""
         try:
-            self._begin(head)
+            self._begin(head, presented)
         except Exception:
             self._abandon()
             raise
 
-    def _begin(self, head: Head | Unreadable) -> None:
+    def _begin(self, head: Head | Unreadable, presented: Presented) -> None:
         gateway = self._gateway
+        self._presented = presented
         self._line, self._block = head.reading, head.block
         self._origin = origin = self._client.origin(head.block)
         if isinstance(head, Unreadable):
@@ -141,29 +145,29 @@ class Exchange:
             gateway.count_decision(PUBLIC)
             self._record(PUBLIC, gateway.undecided.fragment(PUBLIC, head.reading, None, self._snapshot.revision), None)
         else:
-            self._identify(match, head.block, origin)
+            self._identify(match, origin)
 
     # Deciding.
 
-    def _identify(self, match: Match | None, block: HeaderBlock, origin: Origin) -> None:
-        gateway = self._gateway
-        want = gateway.policies.missing_key(block.presented)
+    def _identify(self, match: Match | None, origin: Origin) -> None:
+        gateway, presented = self._gateway, self._presented
+        want = gateway.policies.missing_key(presented)
         if want is not None:
             self._fetch(want, self._identify_again)
             return
-        verified = gateway.verifier.verify(block.presented, origin.source, self._now, self._snapshot)
+        verified = gateway.verifier.verify(presented, origin.source, self._now, self._snapshot)
         if isinstance(verified, Missing):
             self._wait()
             gateway.verifier.verify_later(
-                verified, block.presented, origin.source, self._now, self._read_policy, self._identified_later
+                verified, presented, origin.source, self._now, self._read_policy, self._identified_later
             )
         else:
-            self._identified(verified, match, block)
+            self._identified(verified, match)
 
-    def _identified(self, verified: Answer, match: Match | None, block: HeaderBlock) -> None:
+    def _identified(self, verified: Answer, match: Match | None) -> None:
         gateway = self._gateway
         if not isinstance(verified, VerifiedCredential):
-            self._unidentified(verified, block)
+            self._unidentified(verified)
             return
         want = gateway.policies.missing(verified.org, verified.account, self._head.at_least)
         if want is not None:
@@ -182,19 +186,19 @@ class Exchange:
         else:
             self._decide(None)
 
-    def _unidentified(self, refused: RefusedCredential | Reason, block: HeaderBlock) -> None:
+    def _unidentified(self, refused: RefusedCredential | Reason) -> None:
         if isinstance(refused, RefusedCredential):
             # Proved, so its record says whose it was.
             self._verified = refused.credential
             refused = refused.reason
-        self._gateway.count_refused(block.presented, refused)
+        self._gateway.count_refused(self._presented, refused)
         self._close = refused is Reason.AMBIGUOUS_CREDENTIAL
         self._refuse(deny(refused))
 
     def _identify_again(self) -> None:
-        line, block, origin = self._line, self._block, self._origin
-        assert line is not None and block is not None and origin is not None  # noqa: S101, PT018 - begin() has read them
-        self._identify(line.match, block, origin)
+        line, origin = self._line, self._origin
+        assert line is not None and origin is not None  # noqa: S101, PT018 - begin() has read them
+        self._identify(line.match, origin)
 
     def _fetch(self, want: Want, resume: Callable[[], None]) -> None:
         """Have *want* fetched, without a task, and go on with *resume*; never for longer than the source is patient."""
@@ -240,11 +244,11 @@ class Exchange:
         return self._snapshot
 
     def _identified_later(self, verified: Answer) -> None:
-        line, block = self._line, self._block
-        if self._id or line is None or block is None:
+        line = self._line
+        if self._id or line is None:
             return  # the client left meanwhile, and that is recorded
         try:
-            self._identified(verified, line.match, block)
+            self._identified(verified, line.match)
         except Exception:
             self._abandon()
             raise

@@ -2,6 +2,8 @@
 
 Three memories: whole heads, for a client that asks again what it asked before; request lines and header blocks apart,
 for one that asks the same of something else or by another name. They change what a reading costs, never what it says.
+
+What a head presents as its credential stands beside it and not in it: everything else is the same for all tokens.
 """
 
 import re
@@ -14,6 +16,7 @@ from sidegate.core.model.errors import WireError
 from sidegate.core.model.value import hot_value
 from sidegate.core.routing.table import Match, RouteTable
 from sidegate.core.wire.block import HeaderBlock, HeaderReader, HeaderRules
+from sidegate.core.wire.credential import NOTHING, Presented
 from sidegate.core.wire.fields import NO_LENGTH, has_stray_line_end
 from sidegate.core.wire.head import RequestLine, read_request_line
 from sidegate.core.wire.memo import MakingMemo, Memo
@@ -22,8 +25,9 @@ from sidegate.core.wire.path import require_encoding_allowed
 REMEMBERED_HEADS: Final = 1024
 REMEMBERED_LINES: Final = 2048
 REMEMBERED_BLOCKS: Final = 1024
+REMEMBERED_PAIRS: Final = 512
 REMEMBERED_BYTES: Final = 4096
-"""Longer parts are read anew each time, so that the memories stay below some 20 MiB whatever clients send."""
+"""Longer parts are read anew each time, so that the memories stay below some 30 MiB whatever clients send."""
 
 MIN_REVISION: Final = b"x-sidegate-min-revision"
 """The header by which whoever has just changed a permission asks for a decision that knows of it (spec 5.3)."""
@@ -134,36 +138,46 @@ class Readings:
         self._reader = HeaderReader(rules)
         self._routes = routes
         self._max_target = max_target
-        self._heads: Memo[bytes, Head] = Memo(REMEMBERED_HEADS)
+        self._heads: Memo[bytes, tuple[Head, Presented]] = Memo(REMEMBERED_HEADS)
         self._lines: MakingMemo[bytes, LineReading] = MakingMemo(REMEMBERED_LINES, self._read_line)
-        self._blocks: MakingMemo[bytes, HeaderBlock] = MakingMemo(REMEMBERED_BLOCKS, self._reader.read)
+        self._blocks: MakingMemo[bytes, tuple[HeaderBlock, Presented]] = MakingMemo(
+            REMEMBERED_BLOCKS, self._reader.read
+        )
+        # By the identity of the block, which the head keeps from becoming another's.
+        self._pairs: Memo[tuple[LineReading, int], Head] = Memo(REMEMBERED_PAIRS)
 
-    def known(self, raw: bytes) -> Head | None:
+    def known(self, raw: bytes) -> tuple[Head, Presented] | None:
         """Return the head that *raw* is, whole and with nothing behind it, if that is remembered."""
         return self._heads.find(raw)
 
-    def read(self, raw: bytes) -> Head | Unreadable:
+    def read(self, raw: bytes) -> tuple[Head | Unreadable, Presented]:
         """Read a whole head, its empty line included."""
         reading: LineReading | None = None
         block: HeaderBlock | None = None
         line_end = raw.find(b"\r\n")
         try:
             reading = self._line(raw[:line_end])
-            block = self._block(raw[line_end + 2 : -2])
-            head = Head(reading, block)
+            block, presented = self._block(raw[line_end + 2 : -2])
+            pair = reading, id(block)
+            head = self._pairs.find(pair)
+            if head is None:
+                head = Head(reading, block)
+                if len(raw) <= REMEMBERED_BYTES:
+                    self._pairs.remember(pair, head)
         except WireError as error:
             if has_stray_line_end(raw, 0, len(raw)):
                 # Where it comes in pieces this is seen before all else, and before anything of it is read.
-                return Unreadable(WireError(400, Reason.MALFORMED_REQUEST, STRAY_LINE_END))
-            return Unreadable(error, reading, block)
+                return Unreadable(WireError(400, Reason.MALFORMED_REQUEST, STRAY_LINE_END)), NOTHING
+            return Unreadable(error, reading, block), NOTHING
+        found = head, presented
         if len(raw) <= REMEMBERED_BYTES:
-            self._heads.remember(raw, head)
-        return head
+            self._heads.remember(raw, found)
+        return found
 
     def _line(self, raw: bytes) -> LineReading:
         return self._lines.get(raw) if len(raw) <= REMEMBERED_BYTES else self._read_line(raw)
 
-    def _block(self, raw: bytes) -> HeaderBlock:
+    def _block(self, raw: bytes) -> tuple[HeaderBlock, Presented]:
         return self._blocks.get(raw) if len(raw) <= REMEMBERED_BYTES else self._reader.read(raw)
 
     def _read_line(self, raw: bytes) -> LineReading:

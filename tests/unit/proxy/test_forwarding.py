@@ -16,7 +16,7 @@ TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
 
 def _block(*lines: bytes) -> HeaderBlock:
-    return HeaderReader(RULES).read(b"Host: api.example:8080\r\n" + b"".join(line + b"\r\n" for line in lines))
+    return HeaderReader(RULES).read(b"Host: api.example:8080\r\n" + b"".join(line + b"\r\n" for line in lines))[0]
 
 
 @pytest.mark.parametrize(

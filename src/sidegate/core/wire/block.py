@@ -1,7 +1,9 @@
 """Header lines of a request, read strictly (RFC 9112 section 5, spec 2.1 and 2.3).
 
 Lines repeat from request to request, so each is judged once by its exact bytes and remembered: its grammar, llhttp's
-opinion of it and what is done with it depend on nothing else. What lines say together is judged for every block.
+opinion of it and what is done with it depend on nothing else. What lines say together is judged for every block, but
+for the values of credentials, of which only that they are there makes a difference: a block that differs from a known
+one in nothing but its token says the same, and presents something else.
 """
 
 import re
@@ -20,7 +22,8 @@ from sidegate.core.wire.memo import MakingMemo, Memo
 from sidegate.core.wire.names import NamePolicy, Role
 
 REMEMBERED_LINES: Final = 2048
-REMEMBERED_CREDENTIALS: Final = 1024
+REMEMBERED_BLOCKS: Final = 512
+REMEMBERED_BLOCK_BYTES: Final = 4096
 REMEMBERED_LINE_BYTES: Final = 2048
 """Longer lines are read anew each time, so that the memory stays below some 10 MiB whatever clients send."""
 
@@ -34,6 +37,7 @@ _VERSION_13 = re.compile(rb"13")
 _WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 
 _FRAMING: Final = frozenset({Role.CONTENT_LENGTH, Role.TRANSFER_ENCODING})
+_CREDENTIALS: Final = frozenset({Role.COOKIE, Role.AUTHORIZATION, Role.API_KEY})
 _OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
 _NOBODY: Final[frozenset[bytes]] = frozenset()
 _NO_COOKIES: Final[tuple[tuple[bytes, ...], tuple[bytes, ...]]] = ((), ())
@@ -41,13 +45,12 @@ _NO_COOKIES: Final[tuple[tuple[bytes, ...], tuple[bytes, ...]]] = ((), ())
 
 @hot_value
 class HeaderBlock:
-    """The header fields of a request in their one reading.
+    """The header fields of a request in their one reading, but for the credential that they present.
 
     Attributes:
         forward: Header lines for the upstream, each with CRLF: order and spelling as they came, without hop-by-hop
             headers, aliases, overrides, credentials, `Expect` and framing that we re-make.
         host: Value of ``Host``.
-        presented: The credential, unverified.
         length: ``Content-Length``, or ``NO_LENGTH``.
         chunked: ``Transfer-Encoding: chunked``.
         close: ``Connection`` holds ``close``.
@@ -65,7 +68,6 @@ class HeaderBlock:
 
     forward: bytes
     host: bytes
-    presented: Presented
     length: int
     chunked: bool
     close: bool
@@ -110,6 +112,8 @@ class _Line:
         nominated: For ``Connection``: the tokens, lower case.
         decisive: A route reads it.
         sessions: For ``Cookie``: the values of the session cookie.
+        presented: What it presents if no other line does; None if it is no line of a credential.
+        shape: What of it the reading of its block depends on: its bytes, or of a credential all but its value.
     """
 
     name: bytes
@@ -119,24 +123,42 @@ class _Line:
     nominated: frozenset[bytes]
     decisive: bool
     sessions: tuple[bytes, ...]
+    presented: Presented | None
+    shape: bytes
+
+
+@hot_value
+class _Known:
+    """What lines of these shapes say together.
+
+    Attributes:
+        block: Their reading.
+        bearing: Places of the lines that present a credential.
+    """
+
+    block: HeaderBlock
+    bearing: tuple[int, ...]
 
 
 class HeaderReader:
-    """Reads header blocks by the same rules, and remembers lines and credentials.
+    """Reads header blocks by the same rules, and remembers lines, and what they say together.
 
     Args:
         rules: See there.
     """
 
-    __slots__ = ("_lines", "_presented", "_rules")
+    __slots__ = ("_blocks", "_lines", "_rules")
 
     def __init__(self, rules: HeaderRules) -> None:
         self._rules = rules
         self._lines: MakingMemo[bytes, _Line] = MakingMemo(REMEMBERED_LINES, self._read_line)
-        self._presented: Memo[tuple[bytes, ...], Presented] = Memo(REMEMBERED_CREDENTIALS)
+        self._blocks: Memo[tuple[bytes, ...], _Known] = Memo(REMEMBERED_BLOCKS)
 
-    def read(self, block: bytes) -> HeaderBlock:
+    def read(self, block: bytes) -> tuple[HeaderBlock, Presented]:
         """Read header lines, each ending in CRLF, without the empty line that ends the head.
+
+        Returns:
+            Their reading, the very same for lines that differ in the values of credentials only; and what they present.
 
         Raises:
             WireError: 400 by spec 2.1 and 2.3; 417 for an unknown expectation; 431 for too many fields.
@@ -149,7 +171,14 @@ class HeaderReader:
             raise WireError(431, Reason.HEAD_TOO_LARGE, detail)
         get = self._lines.get
         lines = [get(line) if len(line) <= REMEMBERED_LINE_BYTES else self._read_line(line) for line in raw]
-        return self._assemble(lines)
+        shapes = tuple([line.shape for line in lines])
+        known = self._blocks.find(shapes)
+        if known is None:
+            bearing = tuple([place for place, line in enumerate(lines) if line.presented is not None])
+            known = _Known(self._assemble(lines), bearing)
+            if sum(map(len, shapes)) <= REMEMBERED_BLOCK_BYTES:
+                self._blocks.remember(shapes, known)
+        return known.block, _present(lines, known.bearing)
 
     # One line.
 
@@ -169,14 +198,20 @@ class HeaderReader:
             raise malformed("a header line is not valid HTTP/1.1, or can be read in two ways")
         lower = name.lower()
         sessions, rest = read_cookies((field,), self._rules.cookie) if role is Role.COOKIE else _NO_COOKIES
+        forward = self._forwarded(name, field, role, rest)
+        decisive = lower in self._rules.names.decisive
+        presented = _present_alone(role, field, sessions) if role in _CREDENTIALS else None
         return _Line(
             lower,
             field,
             role,
-            self._forwarded(name, field, role, rest),
+            forward,
             self._read_connection(field) if role is Role.CONNECTION else _NOBODY,
-            lower in self._rules.names.decisive,
+            decisive,
             sessions,
+            presented,
+            # No line holds a line feed, so this is no other line's.
+            raw if presented is None or decisive else b"\n%b\n%b" % (lower, forward),
         )
 
     def _forwarded(self, name: bytes, field: bytes, role: Role, rest: tuple[bytes, ...]) -> bytes:
@@ -208,7 +243,6 @@ class HeaderReader:
         special: dict[Role, list[bytes]] = {}
         fields: dict[bytes, tuple[bytes, ...]] = {}
         observed: dict[bytes, bytes | None] = {}
-        sessions: tuple[bytes, ...] = ()
         nominated = _NOBODY
         repeats = False
         for line in lines:
@@ -218,9 +252,7 @@ class HeaderReader:
                 observed[line.name] = None if line.name in observed else line.field
             elif role is not Role.PASS:
                 special.setdefault(role, []).append(line.field)
-                if role is Role.COOKIE:
-                    sessions += line.sessions
-                elif role is Role.CONNECTION:
+                if role is Role.CONNECTION:
                     nominated |= line.nominated
             if line.decisive:
                 repeats = repeats or line.name in fields
@@ -245,7 +277,6 @@ class HeaderReader:
         return HeaderBlock(
             b"".join(forward),
             host,
-            self._present(special, sessions),
             length,
             chunked,
             b"close" in nominated,
@@ -261,18 +292,31 @@ class HeaderReader:
             fields,
         )
 
-    def _present(self, special: dict[Role, list[bytes]], sessions: tuple[bytes, ...]) -> Presented:
-        authorizations = special.get(Role.AUTHORIZATION, [])
-        api_keys = special.get(Role.API_KEY, [])
-        if not (sessions or authorizations or api_keys):
-            return NOTHING
-        # A line end divides the kinds: no value holds one, and values are never joined.
-        key = (*sessions, b"\n", *authorizations, b"\n", *api_keys)
-        known = self._presented.find(key)
-        if known is None:
-            known = gather(sessions, authorizations, api_keys)
-            self._presented.remember(key, known)
-        return known
+
+def _present_alone(role: Role, field: bytes, sessions: tuple[bytes, ...]) -> Presented | None:
+    match role:
+        case Role.COOKIE:
+            return gather(sessions, (), ()) if sessions else None
+        case Role.AUTHORIZATION:
+            return gather((), (field,), ())
+        case _:
+            return gather((), (), (field,))
+
+
+def _present(lines: Sequence[_Line], bearing: tuple[int, ...]) -> Presented:
+    """Put together what the lines at *bearing* present."""
+    if not bearing:
+        return NOTHING
+    if len(bearing) == 1:
+        alone = lines[bearing[0]].presented
+        assert alone is not None  # noqa: S101 - that makes it a bearing line
+        return alone
+    all_of = [lines[place] for place in bearing]
+    return gather(
+        [session for line in all_of for session in line.sessions],
+        [line.field for line in all_of if line.role is Role.AUTHORIZATION],
+        [line.field for line in all_of if line.role is Role.API_KEY],
+    )
 
 
 def _framing(special: dict[Role, list[bytes]]) -> tuple[int, bool]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import WireError
 from sidegate.core.wire.block import HeaderBlock, HeaderReader, HeaderRules
-from sidegate.core.wire.credential import NOTHING, gather
+from sidegate.core.wire.credential import NOTHING, Presented, gather
 from sidegate.core.wire.fields import NO_LENGTH
 from sidegate.core.wire.head import read_request_line
 from sidegate.core.wire.names import NamePolicy
@@ -126,7 +126,7 @@ def test_longest_target() -> None:
 
 
 def _read(block: bytes) -> HeaderBlock:
-    return HeaderReader(RULES).read(HOST + block)
+    return HeaderReader(RULES).read(HOST + block)[0]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_forwarded_headers(block: bytes, forward: bytes) -> None:
 def test_credentials_kept() -> None:
     """Where the configuration forwards credentials they pass as they came."""
     block = HOST + b"Cookie: __session=t; b=2\r\nAuthorization: Bearer a\r\nX-API-Key: k\r\n"
-    assert block == HeaderReader(replace(RULES, keep_credentials=True)).read(block).forward
+    assert block == HeaderReader(replace(RULES, keep_credentials=True)).read(block)[0].forward
 
 
 @pytest.mark.parametrize(
@@ -246,10 +246,6 @@ def test_refused_block(block: bytes, status: int, reason: Reason) -> None:
         pytest.param(b"traceparent: 00-xyz\r\n", "trace_id", None, id="trace-id-malformed"),
         pytest.param(b"X-Branch: main\r\n", "fields", {b"x-branch": (b"main",)}, id="decisive"),
         pytest.param(b"X-Other: main\r\n", "fields", {}, id="not-decisive"),
-        pytest.param(b"", "presented", NOTHING, id="no-credential"),
-        pytest.param(b"Cookie: __session=t\r\n", "presented", gather((b"t",), (), ()), id="cookie"),
-        pytest.param(b"Authorization: Bearer t\r\n", "presented", gather((), (b"Bearer t",), ()), id="bearer"),
-        pytest.param(b"X-Api-Key: k\r\n", "presented", gather((), (), (b"k",)), id="key"),
         pytest.param(
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n",
             "websocket_key",
@@ -274,6 +270,65 @@ def test_refused_block(block: bytes, status: int, reason: Reason) -> None:
 def test_read_fields(block: bytes, field: str, expected: object) -> None:
     """What later steps read of a header block."""
     assert expected == getattr(_read(block), field)
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        pytest.param(b"", NOTHING, id="no-credential"),
+        pytest.param(b"Cookie: a=b\r\n", NOTHING, id="another-cookie"),
+        pytest.param(b"Cookie: __session=t\r\n", gather((b"t",), (), ()), id="cookie"),
+        pytest.param(b"Cookie: __session=t; __session=u\r\n", gather((b"t", b"u"), (), ()), id="two-in-a-line"),
+        pytest.param(b"Cookie: __session=t\r\nCookie: __session=t\r\n", gather((b"t", b"t"), (), ()), id="two-lines"),
+        pytest.param(b"Authorization: Bearer t\r\n", gather((), (b"Bearer t",), ()), id="bearer"),
+        pytest.param(b"X-Api-Key: k\r\n", gather((), (), (b"k",)), id="key"),
+        pytest.param(
+            b"X-Api-Key: k\r\nCookie: __session=t\r\nX-Api-Key: l\r\nAuthorization: Basic x\r\n",
+            gather((b"t",), (b"Basic x",), (b"k", b"l")),
+            id="everything",
+        ),
+    ],
+)
+def test_presented(block: bytes, expected: Presented) -> None:
+    """What a block presents, by however many lines; also when all of them were seen before."""
+    reader = HeaderReader(RULES)
+    assert [expected] * 3 == [reader.read(HOST + block)[1] for _ in range(3)]
+
+
+def test_blocks_that_differ_in_a_token_are_one() -> None:
+    """Nothing but what they present is read anew."""
+    reader = HeaderReader(RULES)
+    found = [reader.read(HOST + b"A: b\r\nCookie: c=d; __session=%d; e\r\n" % number) for number in range(4)]
+    assert found[3][0] is found[2][0]
+    assert found[0][0] == found[3][0]
+    assert [presented.session for _, presented in found] == [b"0", b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param(b"Cookie: a=1; __session=t", b"Cookie: a=2; __session=t", id="other-cookie"),
+        pytest.param(b"Cookie: __session=t", b"Cookie: a=2", id="no-session"),
+        pytest.param(b"Cookie: __session=t", b"X-Api-Key: t", id="another-kind"),
+        pytest.param(b"X-Branch: a", b"X-Branch: b", id="decisive"),
+        pytest.param(b"Authorization: a", b"Authorization: b", id="decisive-credential"),
+    ],
+)
+def test_blocks_that_differ_in_more_are_not_one(first: bytes, second: bytes) -> None:
+    """Whatever else a line says, or a route reads of it, is read for each."""
+    decisive = frozenset({b"x-branch", b"authorization"})
+    reader = HeaderReader(replace(RULES, names=NamePolicy(b"X-API-Key", decisive)))
+    for _ in range(3):
+        found, other = (reader.read(HOST + line + b"\r\n") for line in (first, second))
+        assert found[0] is not other[0]
+        assert (found[0].forward, found[0].fields, found[1]) != (other[0].forward, other[0].fields, other[1])
+
+
+def test_long_blocks_are_read_anew() -> None:
+    """What would take much memory is not remembered."""
+    reader = HeaderReader(RULES)
+    lines = HOST + b"".join(b"A%d: %b\r\n" % (number, b"x" * 1024) for number in range(4))
+    assert len({id(block) for block in [reader.read(lines)[0] for _ in range(4)]}) == 4
 
 
 def test_host_is_read() -> None:
@@ -313,9 +368,14 @@ _LINES = st.sampled_from(
         b"A: 1\r\n",
         b"A: 2\r\n",
         b"Cookie: __session=t\r\n",
+        b"Cookie: __session=v\r\n",
+        b"Cookie: __session=t; __session=v\r\n",
+        b"Cookie: a=1\r\n",
         b"Cookie: a=1; __session=u\r\n",
         b"X-Api-Key: k\r\n",
         b"Authorization: Bearer t\r\n",
+        b"Authorization: Basic t\r\n",
+        b"X-Api-Key: l\r\n",
         b"Connection: close\r\n",
         b"Connection: A\r\n",
         b"Content-Length: 1\r\n",
@@ -330,16 +390,22 @@ _LINES = st.sampled_from(
 )
 
 
-def _verdict(reader: HeaderReader, block: bytes) -> HeaderBlock | tuple[int, Reason]:
+_READS_CREDENTIALS = NamePolicy(b"X-API-Key", frozenset({b"cookie", b"authorization", b"x-api-key"}))
+
+
+def _verdict(reader: HeaderReader, block: bytes) -> tuple[HeaderBlock | int, Presented | Reason]:
     try:
         return reader.read(block)
     except WireError as error:
         return error.status, error.reason
 
 
-@given(st.lists(st.lists(_LINES, max_size=6).map(b"".join), min_size=1, max_size=4))
-def test_memory_changes_nothing(blocks: list[bytes]) -> None:
+@given(
+    st.lists(st.lists(_LINES, max_size=6).map(b"".join), min_size=1, max_size=4),
+    st.sampled_from([RULES, replace(RULES, keep_credentials=True), replace(RULES, names=_READS_CREDENTIALS)]),
+)
+def test_memory_changes_nothing(blocks: list[bytes], rules: HeaderRules) -> None:
     """What a reader remembers of other blocks never changes what it says of one: the third time as the first."""
-    fresh = [_verdict(HeaderReader(RULES), block) for block in blocks]
-    reader = HeaderReader(RULES)
+    fresh = [_verdict(HeaderReader(rules), block) for block in blocks]
+    reader = HeaderReader(rules)
     assert [fresh] * 3 == [[_verdict(reader, block) for block in blocks] for _ in range(3)]
