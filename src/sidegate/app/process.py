@@ -76,9 +76,11 @@ class Process:
     async def close(self) -> None:
         """End in good order: nothing recorded is lost, the chain is signed."""
         self._lag.close()
+        # While the shippers run: the signed end of the chain belongs into the stream too, and the spool may go with us.
+        await self.trail.close()
+        await self._flush()
         await self.tasks.close()
         await self._policy.close()
-        await self.trail.close()
         await self._shipping.close()
 
     def on_beat(self, told: OnBeat) -> None:
@@ -101,6 +103,12 @@ class Process:
             self.metrics.watch(catalogue.REDIS_UP, lambda: min(one.gauge() for one in self._links))
 
     # Within.
+
+    async def _flush(self) -> None:
+        """Let the sinks have the rest, unless a second signal says to end at once."""
+        flushed = self.tasks.start(self._shipping.flush(), "flush_sinks")
+        hurried = self.tasks.start(self.hurried.wait(), "await_second_signal")
+        await asyncio.wait({flushed, hurried}, return_when=asyncio.FIRST_COMPLETED)
 
     def _beat(self, now_ns: int) -> None:
         if self._on_beat is not None:

@@ -1,5 +1,7 @@
 """Ships what is spooled to the configured sinks (spec 5.6): a shipper per sink and sidecar."""
 
+import asyncio
+import contextlib
 from typing import Final
 
 from sidegate.app.blueprint import Blueprint, running_parts, sidecar_name, trail_settings
@@ -19,6 +21,11 @@ COLLECTING_PART: Final = "w0"
 """The process that also ships what sidecars left behind that run no more."""
 
 
+FLUSH_S: Final = 2.0
+"""At the end, so long is waited for sinks that answer: with the default drain it stays within the 30 s that Kubernetes
+gives a pod. What they do not have by then goes at the next start."""
+
+
 class Shipping:
     """The shippers of one process.
 
@@ -35,6 +42,7 @@ class Shipping:
         self._trail = trail
         self._clock = clock
         self._sinks: list[Sink] = []
+        self._shippers: list[Shipper] = []
         self._left: list[AuditTrail] = []
 
     def start(self, tasks: TaskSet) -> None:
@@ -46,6 +54,12 @@ class Shipping:
         self._ship(own, self._trail, tasks)
         if self._part == COLLECTING_PART:
             self._ship_leftovers(own, tasks)
+
+    async def flush(self) -> None:
+        """Wait until the sinks have what the process wrote, the signed end of its chain included (spec 2.8, 5.7)."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_S):
+                await asyncio.gather(*(shipper.caught_up() for shipper in self._shippers))
 
     async def close(self) -> None:
         """Let go of what is held. Close the task set first, and the process's own trail."""
@@ -61,6 +75,7 @@ class Shipping:
             sink = make_sink(configured, tasks)
             self._sinks.append(sink)
             shipper = Shipper(settings.root / settings.sidecar, settings.sidecar, trail, sink)
+            self._shippers.append(shipper)
             tasks.spawn(shipper.run(), f"ship_{settings.sidecar}_to_{sink.name}")
 
     def _ship_leftovers(self, own: TrailSettings, tasks: TaskSet) -> None:

@@ -82,6 +82,8 @@ class Shipper:
         self._is_oldest = False
         self._settling: deque[tuple[float, int]] = deque()
         self._stored = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._is_away = False
         source.attach(sink.name, self._stored.set)
 
     async def run(self) -> None:
@@ -107,10 +109,18 @@ class Shipper:
             await asyncio.to_thread(write_cursor, self._path, batch.end)
             is_next_segment = batch.end.segment != self._cursor.segment
             self._cursor, self._is_oldest = batch.end, False
+            self._moved.set()
             if is_next_segment:
                 self._acknowledge(batch.end.segment - 1)
             self._release()
         self._source.unshipped_since.pop(name, None)
+
+    async def caught_up(self) -> None:
+        """Wait, while :meth:`run` runs, until the sink has what is in the spool by now, or turns out to be away."""
+        last, size = self._source.written_to
+        while (self._cursor.segment, self._cursor.offset) < (last, size) and not self._is_away:
+            self._moved.clear()
+            await self._moved.wait()
 
     async def _is_stored(self) -> bool:
         """Wait for the next batch; False if a sink that may lose things should be asked first."""
@@ -140,9 +150,12 @@ class Shipper:
             except DependencyError as error:
                 if not delay:
                     _log.warning("sink_failed", sink=self._sink.name, sidecar=self._sidecar, error=str(error))
+                self._is_away = True
+                self._moved.set()
                 delay = min(_BACKOFF_MAX_S, max(2 * delay or _BACKOFF_FIRST_S, error.retry_after_s or 0))
                 await self._sleep(delay)
             else:
+                self._is_away = False
                 if delay:
                     _log.info("sink_recovered", sink=self._sink.name, sidecar=self._sidecar)
                 return True

@@ -42,6 +42,17 @@ def test_redis_that_comes_back_empty_gets_everything_again(make_sidecar: MakeSid
     assert sidecar.stop() == 0
 
 
+def test_signed_end_is_in_the_stream(make_sidecar: MakeSidecar, redis: RedisServer) -> None:
+    """A sidecar that was asked to stop leaves nothing in its spool alone: that may go with its pod (spec 2.8, 5.7)."""
+    sidecar = make_sidecar(settings={"audit": {"sinks": [{"redis": redis.url}]}}).start()
+    ids = _ask(sidecar, 3)
+    assert sidecar.stop() == 0
+    lines = [line for entry in read_entries(redis.url) for line in entry.data.splitlines()]
+    assert ids <= {record["id"] for record in _decisions(lines)}
+    end = json.loads(lines[-1])
+    assert (end["record"], end["cause"]) == ("checkpoint", "closed")
+
+
 def test_what_a_worker_left_behind_is_shipped(make_sidecar: MakeSidecar, tmp_path: Path) -> None:
     """Two workers, killed before the sink was there; then one: it ships the records of both."""
     shipped = tmp_path / "shipped"

@@ -320,3 +320,38 @@ async def test_segments_are_kept_while_the_sink_may_lose_them(tmp_path: Path, li
     _write(source, tmp_path, 3, _take(lines, 1))
     await shipper.drain()
     assert source.acknowledged == [2]
+
+
+async def test_end_waits_for_a_sink_that_answers(tmp_path: Path, lines: Iterator[bytes]) -> None:
+    """What is in the spool by now is with the sink when the wait is over; when all is there nothing is waited for."""
+    source, sink = FolderSource(), ListSink()
+    shipper = Shipper(tmp_path, "h", source, sink, _no_wait)
+    await shipper.caught_up()
+    running = asyncio.ensure_future(shipper.run())
+    data = _take(lines, 3)
+    _write(source, tmp_path, 1, data)
+    source.on_stored()
+    async with asyncio.timeout(30):
+        await shipper.caught_up()
+    assert sink.data == data
+    running.cancel()
+
+
+async def test_end_does_not_wait_for_a_sink_that_is_away(tmp_path: Path, lines: Iterator[bytes]) -> None:
+    """Its records go at the next start."""
+    source, sink, asleep = FolderSource(), ListSink(), asyncio.Event()
+    sink.failures = 1
+
+    async def sleep(_seconds: float) -> None:
+        asleep.set()
+        await asyncio.Event().wait()
+
+    shipper = Shipper(tmp_path, "h", source, sink, sleep)
+    _write(source, tmp_path, 1, _take(lines, 1))
+    running = asyncio.ensure_future(shipper.run())
+    async with asyncio.timeout(30):
+        await shipper.caught_up()
+        await asleep.wait()
+        await shipper.caught_up()
+    assert sink.batches == []
+    running.cancel()
