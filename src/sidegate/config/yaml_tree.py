@@ -78,7 +78,7 @@ class YamlTree:
         file: Its name, as positions show it.
         data: Mappings, lists, text, numbers, truth values and None; None for an empty or unreadable file.
         problems: What is wrong with it as YAML. The data is then whole but for what the problems name, so that
-            everything else that is wrong can be said at the same time; None after a syntax error.
+            everything else that is wrong can be said at the same time; None after a syntax error, or nested too deep.
     """
 
     file: str
@@ -157,6 +157,9 @@ def read_tree(content: bytes, file: str, max_bytes: int) -> YamlTree:
     try:
         for event in yaml.parse(text.removeprefix("\ufeff"), Loader=yaml.CLoader):
             composer.take(event)
+    except _TooDeepError:
+        # Not read on: whoever walks over the data does so by recursion, and the parser's own effort is quadratic.
+        return YamlTree(file, None, tuple(composer.problems), composer.root or _Mark(0, 0))
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
@@ -188,6 +191,10 @@ def _unreadable(file: str, line: int, column: int, what: str, hint: str) -> Yaml
 def _mark_of(event: Event) -> _Mark:
     start: Any = event.start_mark  # None only for events that a program makes
     return _Mark(start.line, start.column)
+
+
+class _TooDeepError(Exception):
+    """Internal: nothing that is nested so deep is read."""
 
 
 class _Composer:
@@ -283,6 +290,7 @@ class _Composer:
             self._refuse_properties(event)
         if len(self._open) == MAX_DEPTH:
             self._refuse(event, f"is nested more than {MAX_DEPTH} deep", "write it flatter")
+            raise _TooDeepError
         mark = _mark_of(event)
         step = self._step()
         if self._open and self._key[-1] is None and isinstance(self._open[-1][0], dict):

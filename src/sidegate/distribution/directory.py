@@ -139,7 +139,11 @@ class PolicyDirectory:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._poll_interval_s)
-            await self.refresh()
+            try:
+                await self.refresh()
+            except Exception as exc:  # noqa: BLE001  (the rim: without this task no deny is ever enforced again)
+                _log.error("policy_look_failed", exc_info=exc)
+                self._on_failure()
 
     def _look_politely(self) -> _Look:
         with politely():
@@ -181,6 +185,15 @@ class PolicyDirectory:
 
     def _look_at(self, path: Path, known: _File, claimed: dict[str, str], *, must_settle: bool) -> _File:
         try:
+            return self._take(path, known, claimed, must_settle=must_settle)
+        except Exception as exc:  # noqa: BLE001  (the rim of one file: it must not hold up the others)
+            what = f"cannot be read: {type(exc).__name__}: {exc}"
+            problem = Problem(Position(str(path), 1, 1), "file", what, "write it otherwise; this is a bug of sidegate")
+            return _File(known.unsettled, known.snapshot, (problem,))
+
+    def _take(self, path: Path, known: _File, claimed: dict[str, str], *, must_settle: bool) -> _File:
+        """Read a file that changed; see :meth:`_look`."""
+        try:
             signature = _signature_of(path)
             if signature == known.signature:
                 return known if known.unsettled is None else replace(known, unsettled=None)
@@ -190,6 +203,10 @@ class PolicyDirectory:
             if signature[1] > MAX_POLICY_BYTES:
                 place, what = Position(str(path), 1, 1), f"has {signature[1]} bytes"
                 problem = Problem(place, "file", what, f"write at most {MAX_POLICY_BYTES}")
+                return _File(signature, known.snapshot, (problem,))
+            if not path.is_file():
+                # Opening a pipe would wait for somebody to write to it, and nothing would be looked at any more.
+                problem = Problem(Position(str(path), 1, 1), "file", "is no file", "put a file there, or remove it")
                 return _File(signature, known.snapshot, (problem,))
             content = path.read_bytes()
             if _signature_of(path) != signature:

@@ -116,6 +116,16 @@ def test_refused(text: str | bytes, expected: str) -> None:
     assert expected in str(problem)
 
 
+@pytest.mark.parametrize(
+    "opened", [pytest.param("[", id="lists"), pytest.param("{a: ", id="mappings"), pytest.param("- ", id="block-lists")]
+)
+def test_nothing_is_read_beyond_the_depth(opened: str) -> None:
+    """What is nested too deep is not read on: one problem, no data, however deep it goes."""
+    tree = read_tree(b"a: 1\na: 2\nc:\n  " + opened.encode() * 15_000, "f.yaml", 1 << 20)
+    assert [problem.what.split()[0] for problem in tree.problems] == ["repeats", "is"]
+    assert tree.data is None
+
+
 def test_all_problems_at_once() -> None:
     """One mistake hides none of the others, and what was refused is not in the data."""
     tree = read("a: &x 1\nb: {c: 1, c: 2, 3: 4}\nd: *x\n<<: {e: 1}\nf: 1")

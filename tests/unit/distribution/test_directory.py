@@ -4,12 +4,13 @@ import asyncio
 import gc
 import os
 import sys
-from pathlib import Path
+from pathlib import Path, PosixPath
 
 import pytest
 
-from sidegate.core.model.errors import PolicyError
+from sidegate.core.model.errors import InvariantError, PolicyError
 from sidegate.core.model.units import UnixMillis
+from sidegate.core.policy.snapshot import Snapshot
 from sidegate.distribution.directory import PolicyDirectory
 from sidegate.distribution.holder import SnapshotHolder
 from sidegate.telemetry.clock import ManualClock
@@ -239,6 +240,51 @@ async def test_unreadable_file_changes_nothing(watched: Watched) -> None:
     assert watched.failures == 1
 
 
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        pytest.param(b"roles: " + b"[" * 20_000, "is nested more than 32 deep", id="deep-list"),
+        pytest.param(b"roles: " + b"{a: " * 20_000, "is nested more than 32 deep", id="deep-mapping"),
+        pytest.param(None, "is no file", id="pipe"),
+    ],
+)
+async def test_file_that_would_hold_up_everybody(watched: Watched, content: bytes | None, what: str) -> None:
+    """A file that costs without end to read, or that can only be waited for, changes nothing; others are enforced."""
+    path = watched.folder / "odd.yaml"
+    if content is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
+    watched.write("acme", DESIGNER)
+    await watched.settle()
+    assert watched.roles() == {"acme": ["Designer"]}
+    assert [problem.what for problem in watched.holder.problems] == [what]
+    assert watched.failures == 1
+
+
+class _OddFolder(PosixPath):
+    """A folder whose file `odd.yaml` cannot be read in a way that nobody thought of."""
+
+    def read_bytes(self) -> bytes:
+        if self.name == "odd.yaml":
+            raise RecursionError("too deep")
+        return super().read_bytes()
+
+
+async def test_what_nobody_thought_of_does_not_hold_up_others(tmp_path: Path) -> None:
+    """Whatever breaks while one file is read, its last good state stays, others are enforced, and it is told once."""
+    made = Watched(_OddFolder(tmp_path))
+    made.write("acme", VIEWER)
+    made.directory.load()
+    made.write("odd", VIEWER)
+    made.write("acme", DESIGNER)
+    for _ in range(3):
+        await made.settle()
+    assert made.roles() == {"acme": ["Designer"]}
+    assert [problem.what for problem in made.holder.problems] == ["cannot be read: RecursionError: too deep"]
+    assert made.failures == 1
+
+
 async def test_oversized_file_is_not_read(watched: Watched) -> None:
     """A file above the limit is refused by its size alone."""
     path = watched.folder / "acme.yaml"
@@ -313,6 +359,27 @@ async def test_watching(watched: Watched) -> None:
     await asyncio.wait_for(swapped.wait(), 30)
     await tasks.close()
     assert watched.roles() == {"acme": ["Designer"]}
+
+
+async def test_watching_goes_on(watched: Watched) -> None:
+    """Whatever breaks when a policy is put in force, the next one is put in force all the same."""
+    swapped: asyncio.Queue[str] = asyncio.Queue()
+
+    def break_at_designers(_snapshot: Snapshot) -> None:
+        (role,) = watched.roles()["acme"]
+        swapped.put_nowait(role)
+        if role == "Designer":
+            raise InvariantError("a listener broke")
+
+    watched.holder.on_swap(break_at_designers)
+    failed: list[str] = []
+    tasks = TaskSet(lambda name, _error: failed.append(name))
+    watched.directory.start(tasks)
+    for policy, role in ((DESIGNER, "Designer"), (VIEWER, "Viewer")):
+        watched.write("acme", policy)
+        assert await asyncio.wait_for(swapped.get(), 30) == role
+    await tasks.close()
+    assert (failed, watched.failures) == ([], 1)
 
 
 async def test_collector_and_lock_are_as_before(watched: Watched) -> None:
