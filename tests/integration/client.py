@@ -91,6 +91,17 @@ class Client:
             return held
         return self._socket.recv(size)
 
+    def read_until(self, end: bytes) -> bytes:
+        """Return what comes, up to and with *end*."""
+        data = b""
+        while end not in data:
+            piece = self.read_some()
+            assert piece, f"the connection ended before {end!r}: {data!r}"
+            data += piece
+        last = data.index(end) + len(end)
+        self.unread(data[last:])
+        return data[:last]
+
     def unread(self, data: bytes) -> None:
         """Put back what was read."""
         self._held = data + self._held

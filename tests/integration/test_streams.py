@@ -197,15 +197,11 @@ def test_event_stream(make_sidecar: MakeSidecar, upstream: LoggingUpstream) -> N
     sidecar = make_sidecar().start()
     with sidecar.connect() as client:
         client.send(_request(sidecar, "GET", LIVE))
-        data = b""
-        while b"\r\n\r\n" not in data:
-            data += client.read_some()
+        client.read_until(b"\r\n\r\n")
         for number in range(3):
             go.release()
-            while b"data: %d\n\n" % number not in data:
-                data += client.read_some()
-        while not data.endswith(b"0\r\n\r\n"):
-            data += client.read_some()
+            client.read_until(b"data: %d\n\n" % number)
+        client.read_until(b"0\r\n\r\n")
     eventually(lambda: [line["ended"] for line in sidecar.completions()] == ["completed"], "a completion record")
 
 

@@ -202,9 +202,7 @@ def test_streams(make_secure: MakeSecure, authority: Authority, upstream: Loggin
         assert hashlib.sha256(whole.body).hexdigest() == digest
     with connect(sidecar, context) as client:
         client.send(request(sidecar, f"{FILES}/events"))
-        received = b""
-        while b"data: first" not in received:
-            received += client.read_some()
+        client.read_until(b"data: first")
         sidecar.signal(signal.SIGTERM)
         with pytest.raises((ConnectionResetError, ssl.SSLEOFError)):
             client.read_to_end()
