@@ -16,33 +16,33 @@ def resolve_roles(entries: Iterable[RoleEntry]) -> dict[str, Role]:
     written = {entry.name: entry for entry in entries if entry.name not in BUILT_IN_ROLES}
     resolved: dict[str, Role] = dict(BUILT_IN_ROLES)
     for name in written:
-        for entry in reversed(_ancestry(name, written)):
-            if entry.name not in resolved:
-                origin = None if entry.clone is None else resolved.get(entry.clone)
-                if entry.clone is None or origin is not None:
-                    resolved[entry.name] = _derive(entry, origin)
+        for entry in reversed(_unresolved(name, written, resolved)):
+            origin = None if entry.clone is None else resolved.get(entry.clone)
+            if entry.clone is None or origin is not None:
+                resolved[entry.name] = _derive(entry, origin)
     return resolved
 
 
 def cycle_through(name: str, entries: Mapping[str, RoleEntry]) -> tuple[str, ...]:
     """Return the names of a circle of clones that *name* is part of, starting with it; empty when there is none."""
-    names = [name]
+    names = {name: None}
     entry = entries.get(name)
     while entry is not None and entry.clone is not None:
         if entry.clone == name:
             return tuple(names)
         if entry.clone in names:
             return ()
-        names.append(entry.clone)
+        names[entry.clone] = None
         entry = entries.get(entry.clone)
     return ()
 
 
-def _ancestry(name: str, written: Mapping[str, RoleEntry]) -> list[RoleEntry]:
-    """List the entry of *name* and the written ones it clones, nearest first; each once, so a circle ends."""
+def _unresolved(name: str, written: Mapping[str, RoleEntry], resolved: Mapping[str, Role]) -> list[RoleEntry]:
+    """List the entry of *name* and the written ones it clones, nearest first, up to one that is resolved already; each
+    once, so a circle ends."""
     chain: dict[str, RoleEntry] = {}
     current: str | None = name
-    while current is not None and current in written and current not in chain:
+    while current is not None and current in written and current not in chain and current not in resolved:
         chain[current] = written[current]
         current = written[current].clone
     return list(chain.values())

@@ -1,6 +1,7 @@
 """What is wrong with the roles of a policy document (spec 1.3, 6.3)."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from sidegate.core.model.authority import NO_AUTHORITY
 from sidegate.core.policy.builtin import BUILT_IN_ROLES, Role, RoleKind
@@ -9,10 +10,15 @@ from sidegate.core.policy.findings import Finding, did_you_mean, error
 from sidegate.core.policy.roles import cycle_through
 
 
+_NAMED: Final = 8
+"""Of a circle in a message: every role in it is told by itself."""
+
+
 def role_findings(entries: Iterable[RoleEntry], resolved: Mapping[str, Role]) -> Iterator[Finding]:
     """Yield the problems of each role. *resolved* is what :func:`roles.resolve_roles` made of *entries*."""
     listed = list(entries)
     written = {entry.name: entry for entry in listed}
+    own = {name: entry for name, entry in written.items() if name not in BUILT_IN_ROLES}
     for entry in listed:
         key = f"role:{entry.name}"
         if not entry.name:
@@ -23,31 +29,36 @@ def role_findings(entries: Iterable[RoleEntry], resolved: Mapping[str, Role]) ->
                 "is built in and cannot be modified",
                 f"choose another name and clone it: `My {entry.name}: {{clone: {entry.name}}}`",
             )
-        elif (clone_problem := _clone_problem(entry, written)) is not None:
-            yield clone_problem
         elif entry.name in resolved:
             yield from _kind_findings(entry, resolved)
+        elif (clone_problem := _clone_problem(entry, own)) is not None:
+            yield clone_problem
 
 
-def _clone_problem(entry: RoleEntry, written: Mapping[str, RoleEntry]) -> Finding | None:
+def _clone_problem(entry: RoleEntry, own: Mapping[str, RoleEntry]) -> Finding | None:
+    """Return why *entry* cannot be resolved; None when the fault is that of a role that it clones."""
     if entry.clone is None:
         return None
     key = f"role:{entry.name}"
-    if entry.clone not in written and entry.clone not in BUILT_IN_ROLES:
-        known = written.keys() | BUILT_IN_ROLES.keys()
+    if entry.clone not in own and entry.clone not in BUILT_IN_ROLES:
+        known = own.keys() | BUILT_IN_ROLES.keys()
         return error(
             key,
             f"clones `{entry.clone}`, which no role is called",
             did_you_mean(entry.clone, known, "name a built-in role or one defined under `roles`"),
         )
-    circle = cycle_through(entry.name, {name: role for name, role in written.items() if name not in BUILT_IN_ROLES})
+    circle = cycle_through(entry.name, own)
     if circle:
         return error(
             key,
-            f"clones itself: {' > '.join((*circle, entry.name))}",
+            f"clones itself: {' > '.join((*_shortened(circle), entry.name))}",
             "let one of them stand on its own or clone a built-in role",
         )
     return None
+
+
+def _shortened(circle: tuple[str, ...]) -> tuple[str, ...]:
+    return circle if len(circle) <= _NAMED else (*circle[:_NAMED], "…")
 
 
 def _kind_findings(entry: RoleEntry, resolved: Mapping[str, Role]) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from sidegate.core.model.authority import ALL_AUTHORITIES, NO_AUTHORITY, Authori
 from sidegate.core.policy.builtin import BUILT_IN_ROLES, Role, RoleKind
 from sidegate.core.policy.document import Conditions, RoleEntry
 from sidegate.core.policy.roles import cycle_through, resolve_roles
+from sidegate.core.policy.validate_roles import role_findings
 
 READ = mask_of([Authority.READ])
 RUN = mask_of([Authority.RUN])
@@ -166,3 +167,13 @@ def test_circles(name: str, circle: tuple[str, ...]) -> None:
         "F": RoleEntry("F"),
     }
     assert circle == cycle_through(name, entries)
+
+
+@pytest.mark.parametrize("step", [pytest.param(1, id="first-to-last"), pytest.param(-1, id="last-to-first")])
+def test_a_long_chain_of_clones(step: int) -> None:
+    """Each role is resolved once, however many others it stands for: what a file costs grows with its length."""
+    entries = [RoleEntry(f"r{n}", f"r{n + 1}") for n in range(20_000)] + [RoleEntry("r20000", authorities=READ)]
+    resolved = resolve_roles(entries[::step])
+    assert {role.authorities for name, role in resolved.items() if name not in BUILT_IN_ROLES} == {READ}
+    assert len(resolved) == len(BUILT_IN_ROLES) + 20_001
+    assert not list(role_findings(entries, resolved))

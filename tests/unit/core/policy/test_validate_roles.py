@@ -1,5 +1,7 @@
 """What is wrong with roles."""
 
+from itertools import pairwise
+
 import pytest
 
 from sidegate.core.model.authority import Authority, mask_of
@@ -26,6 +28,12 @@ READ = mask_of([Authority.READ])
             [RoleEntry("A", "B"), RoleEntry("B", "A")],
             [("role:A", "clones itself: A > B > A"), ("role:B", "clones itself: B > A > B")],
             id="circle",
+        ),
+        pytest.param(
+            [RoleEntry(name, following) for name, following in pairwise("ABCDEFGHIA")],
+            [("role:A", "clones itself: A > B > C > D > E > F > G > H > … > A")]
+            + [(f"role:{name}", "clones itself: ") for name in "BCDEFGHI"],
+            id="large-circle",
         ),
         pytest.param(
             [RoleEntry("A", "A"), RoleEntry("B", "A")], [("role:A", "clones itself")], id="only-the-circle-is-told"
