@@ -9,7 +9,6 @@ from sidegate.core.policy.document import RoleEntry
 from sidegate.core.policy.findings import Finding, did_you_mean, error
 from sidegate.core.policy.roles import cycle_through
 
-
 _NAMED: Final = 8
 """Of a circle in a message: every role in it is told by itself."""
 
