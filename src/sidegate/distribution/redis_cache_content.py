@@ -30,6 +30,9 @@ class StepKind(IntEnum):
     DROP_ORGANIZATION = 8
     DOUBT = 9
     """There may be something newer since; the name is the instant, empty for no doubt."""
+    PAGE = 10
+    """Puts a page of the header."""
+    DROP_PAGE = 11
 
 
 @value
@@ -86,16 +89,18 @@ class KeptOrganization:
     Attributes:
         revision: Of everything here; 0 when it is not said.
         header: The record; empty when it is not there.
+        pages: Records of the header's pages, by name.
         subjects: Records by account.
         keys: Records by id.
         since: When it was last known to be current.
     """
 
-    __slots__ = ("header", "keys", "revision", "since", "subjects")
+    __slots__ = ("header", "keys", "pages", "revision", "since", "subjects")
 
     def __init__(self, since: UnixMillis) -> None:
         self.revision = 0
         self.header = b""
+        self.pages: dict[str, bytes] = {}
         self.subjects: dict[str, bytes] = {}
         self.keys: dict[str, bytes] = {}
         self.since = since
@@ -126,6 +131,10 @@ def _take_step(found: dict[str, KeptOrganization], step: Step, at: UnixMillis) -
     match step.kind:
         case StepKind.HEADER:
             kept.header = step.record
+        case StepKind.PAGE:
+            kept.pages[step.name] = step.record
+        case StepKind.DROP_PAGE:
+            kept.pages.pop(step.name, None)
         case StepKind.REVISION:
             kept.revision = _number(step.name)
         case StepKind.SUBJECT:
@@ -166,6 +175,7 @@ def merge(caches: Iterable[dict[str, KeptOrganization]]) -> dict[str, KeptOrgani
             if known is None or kept.revision > known.revision:
                 merged[org] = kept
             elif kept.revision == known.revision:
+                known.pages |= kept.pages
                 known.subjects |= kept.subjects
                 known.keys |= kept.keys
                 known.since = min(known.since, kept.since)

@@ -6,7 +6,7 @@ from sidegate.core.model.units import UnixMillis
 from sidegate.core.model.value import value
 from sidegate.distribution.redis_events import Changed, write_event
 from sidegate.distribution.redis_keys import CHANGES_KEPT, LOG_KEPT
-from sidegate.distribution.redis_plan import HEADER_FIELD, Plan
+from sidegate.distribution.redis_plan import HEADER_FIELD, PREFIXES, Plan
 from sidegate.distribution.redis_records import HEADER_ID, RecordKind, digest_content, seal
 from sidegate.redis_link.servers import Argument
 
@@ -68,7 +68,8 @@ def seal_plan(plan: Plan, now: UnixMillis, signer: Ed25519PrivateKey | None) -> 
     org = plan.org
     puts: list[tuple[str, bytes]] = []
     gone: list[str] = []
-    for kind, prefix, contents in ((RecordKind.SUBJECT, "s:", plan.subjects), (RecordKind.KEY, "k:", plan.keys)):
+    for kind, contents in plan.records():
+        prefix = PREFIXES[kind]
         for name, content in contents.items():
             if content is None:
                 gone += (prefix + name, f"d:{prefix}{name}")

@@ -81,6 +81,7 @@ class KeptPolicy:
             None,
             {account: kept.subjects[account] for account in accounts if account in kept.subjects},
             {key_id: kept.keys[key_id] for key_id in key_ids if key_id in kept.keys},
+            pages=kept.pages if known.loaded is None else {},
         )
 
     def note_used(self, now: UnixMillis) -> None:

@@ -20,11 +20,14 @@ class OrganizationKeys:
 
     Attributes:
         revision: Its number.
-        header: The header record.
+        header: The header record: the root of the header.
         subjects: Hash of subject records by account.
         keys: Hash of key records by id.
-        digests: Hash of the digest of each content, by ``s:ACCOUNT``, ``k:ID`` or ``h``: what a publisher compares.
+        digests: Hash of the digest of each content, by ``s:ACCOUNT``, ``k:ID``, ``p:PAGE``, ``i:NUMBER`` or ``h``:
+            what a publisher compares.
         log: Stream of its changes; the ids are the revisions.
+        pages: Hash of the pages of a header that is long, by name.
+        ids: Hash of the pages of ids, by number: what a publisher finds entries by.
     """
 
     revision: str
@@ -33,18 +36,19 @@ class OrganizationKeys:
     keys: str
     digests: str
     log: str
+    pages: str
+    ids: str
 
     def all(self) -> tuple[str, ...]:
         """Return every key, in the order in which the scripts take them."""
-        return (self.revision, self.header, self.subjects, self.keys, self.digests, self.log)
+        return (self.revision, self.header, self.subjects, self.keys, self.digests, self.log, self.pages, self.ids)
 
 
 def keys_of(org: str) -> OrganizationKeys:
     """Return the keys of *org*, which is a checked name and so holds no brace."""
     tag = f"sidegate:{{{org}}}"
-    return OrganizationKeys(
-        f"{tag}:revision", f"{tag}:header", f"{tag}:subjects", f"{tag}:keys", f"{tag}:digests", f"{tag}:log"
-    )
+    names = ("revision", "header", "subjects", "keys", "digests", "log", "pages", "ids")
+    return OrganizationKeys(*(f"{tag}:{name}" for name in names))
 
 
 def staging_of(org: str, token: str) -> str:

@@ -1,6 +1,7 @@
 """What came from Redis, judged and taken into memory as a whole (spec 5.2)."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import field
 from typing import cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -8,16 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sidegate.core.model.errors import IntegrityError
 from sidegate.core.model.value import value
 from sidegate.distribution.redis_events import Changed, read_event
-from sidegate.distribution.redis_memory import (
-    BIG_BYTES,
-    Held,
-    HeldHeader,
-    HeldKey,
-    LoadedOrganization,
-    open_header,
-    open_key,
-    open_subject,
-)
+from sidegate.distribution.redis_held_header import HeldHeader, OpenedRoot, open_header, open_root
+from sidegate.distribution.redis_memory import BIG_BYTES, Held, HeldKey, LoadedOrganization, open_key, open_subject
 from sidegate.redis_link.servers import Reply
 
 
@@ -31,6 +24,8 @@ class Raw:
         changes: What changed since the revision known; None when nobody knows (any more).
         subjects: Records by account; None for one that has none.
         keys: Records by id; None for one that there is not.
+        root: The header record, once it was read.
+        pages: Of the header, by name: all that are not known. None for one that there is not.
     """
 
     revision: int
@@ -38,13 +33,16 @@ class Raw:
     changes: tuple[Changed, ...] | None
     subjects: Mapping[str, bytes | None]
     keys: Mapping[str, bytes | None]
+    root: OpenedRoot | None = None
+    pages: Mapping[str, bytes | None] = field(default_factory=dict)
 
     @property
     def is_big(self) -> bool:
         """Whether reading it would hold up the event loop."""
-        size = len(self.header or b"") * 2
+        size = sum(len(raw) for raw in (self.header, *self.pages.values()) if raw is not None) * 2
         size += sum(len(raw) for raw in (*self.subjects.values(), *self.keys.values()) if raw is not None)
-        return size > BIG_BYTES
+        # A header that is in pages is large, however little of it is another.
+        return size > BIG_BYTES or bool(self.pages)
 
 
 @value
@@ -139,7 +137,10 @@ def open_answer(org: str, raw: Raw, known: HeldHeader | None, trusted: Ed25519Pu
     Raises:
         IntegrityError: The header cannot be used: then nothing of the answer can (spec 5.2).
     """
-    header = None if raw.header is None else open_header(org, raw.header, trusted)
+    header = None
+    if raw.header is not None:
+        root = raw.root or open_root(org, raw.header, trusted)
+        header = open_header(org, root, raw.pages, known, trusted)
     if header is not None and header.revision > raw.revision:
         raise IntegrityError(f"the header of `{org}` is from revision {header.revision}, later than {raw.revision}")
     if header is not None and known is not None and header.revision < known.revision:

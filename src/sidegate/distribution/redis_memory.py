@@ -8,23 +8,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sidegate.core.model.errors import Dependency, DependencyError
 from sidegate.core.model.value import value
-from sidegate.core.policy.concern import Concern, concern_of
 from sidegate.core.policy.document import Candidate, KeyEntry, PolicyDocument
-from sidegate.core.policy.header import CompiledHeader
 from sidegate.core.policy.overlay import apply_candidate
 from sidegate.core.policy.records import DocumentRecords
 from sidegate.core.policy.snapshot import CandidatePolicy, OrganizationSnapshot, Snapshot
 from sidegate.core.policy.subject import Subject, SubjectRecord
-from sidegate.distribution.redis_records import (
-    HEADER_ID,
-    RecordKind,
-    StoredSubject,
-    digest_content,
-    read_header,
-    read_key,
-    read_subject,
-    unseal,
-)
+from sidegate.distribution.redis_held_header import HeldHeader
+from sidegate.distribution.redis_records import RecordKind, StoredSubject, read_key, read_subject, unseal
 
 BIG_BYTES: Final = 16_384
 """A record above this is read and compiled in a thread: some 100 bindings, about a millisecond."""
@@ -93,50 +83,6 @@ class HeldKey:
     entry: KeyEntry | None
     revision: int
     raw: bytes
-
-
-@value
-class HeldHeader:
-    """A header, read and compiled.
-
-    Attributes:
-        revision: Of its record.
-        digest: SHA-256 (hex) of its content.
-        document: What it says.
-        compiled: The enforced policy.
-        candidate: The candidate's, if there is one.
-        concern: What the candidate changes.
-        raw: The record.
-    """
-
-    revision: int
-    digest: str
-    document: PolicyDocument
-    compiled: CompiledHeader
-    candidate: CompiledHeader | None
-    concern: Concern | None
-    raw: bytes
-
-
-def open_header(org: str, raw: bytes, trusted: Ed25519PublicKey | None) -> HeldHeader:
-    """Verify, read and compile a header. Pure, so that a thread may do it.
-
-    Raises:
-        IntegrityError: It does not verify, or is not what is published.
-    """
-    sealed = unseal(org, RecordKind.HEADER, HEADER_ID, raw, trusted=trusted)
-    document = read_header(org, sealed.content)
-    compiled = CompiledHeader(document)
-    candidate = None if document.candidate is None else CompiledHeader(apply_candidate(document))
-    return HeldHeader(
-        sealed.revision,
-        digest_content(org, RecordKind.HEADER, HEADER_ID, sealed.content),
-        document,
-        compiled,
-        candidate,
-        None if candidate is None else concern_of(compiled, candidate),
-        raw,
-    )
 
 
 def open_subject(org: str, account: str, raw: bytes | None, trusted: Ed25519PublicKey | None) -> Held:
@@ -246,20 +192,21 @@ class LoadedOrganization(OrganizationSnapshot):
         keys: Its API keys; goes on being filled and emptied.
 
     Attributes:
+        document: What the header says but for its entries, which may be very many; with the candidate, whole.
         held_header: The header as read.
     """
 
     __slots__ = ("_held", "held_header")
 
     def __init__(self, header: HeldHeader, revision: int, held: dict[str, Held], keys: Mapping[str, KeyEntry]) -> None:
-        org = header.document.organization
+        org, settings = header.organization, header.settings
         records = HeldRecords(org, held)
         candidate = None
-        if header.candidate is not None and header.concern is not None and header.document.candidate is not None:
-            laid_over = CandidateRecords(org, records, header.document.candidate)
+        if header.candidate is not None and header.concern is not None and settings.candidate is not None:
+            laid_over = CandidateRecords(org, records, settings.candidate)
             candidate = CandidatePolicy(header.candidate, laid_over, header.concern)
         super().__init__(
-            header.document,
+            settings,
             revision,
             header.digest,
             candidate=candidate,
@@ -289,7 +236,8 @@ class LoadedOrganization(OrganizationSnapshot):
     def counts(self) -> dict[str, int]:
         """How many entries of each kind are in memory; in Redis there may be more."""
         stored = [held.stored for held in self._held.values()]
-        counts = super().counts()
+        root = self.held_header.opened.root
+        counts = {section: root.count_of(section) for section in super().counts()}
         counts["members"] += sum(one.member is not None for one in stored)
         counts["bindings"] += sum(len(one.bindings) for one in stored)
         counts["denies"] += sum(len(one.denies) for one in stored)

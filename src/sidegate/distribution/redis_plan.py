@@ -1,6 +1,7 @@
 """What a publish would write: the contents that should be there against the digests of those that are (spec 5.2)."""
 
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Final
 
 from sidegate.core.model.errors import PolicyError, Problem
@@ -8,14 +9,9 @@ from sidegate.core.model.value import value
 from sidegate.core.policy.document import PolicyDocument
 from sidegate.core.policy.findings import Severity
 from sidegate.core.policy.validate import find_problems
-from sidegate.distribution.redis_records import (
-    HEADER_ID,
-    RecordKind,
-    digest_content,
-    subject_contents,
-    write_header,
-    write_key,
-)
+from sidegate.distribution.redis_header import write_header
+from sidegate.distribution.redis_ids import write_ids
+from sidegate.distribution.redis_records import HEADER_ID, RecordKind, digest_content, subject_contents, write_key
 
 HEADER_FIELD: Final = "h"
 """Where the digest of the header stands among the others."""
@@ -30,12 +26,16 @@ class Contents:
         header: Of the header.
         subjects: By account.
         keys: By id.
+        pages: Of the header, by name.
+        ids: Pages of ids, by number.
     """
 
     org: str
     header: bytes
     subjects: Mapping[str, bytes]
     keys: Mapping[str, bytes]
+    pages: Mapping[str, bytes] = field(default_factory=dict)
+    ids: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @value
@@ -48,6 +48,8 @@ class Plan:
         header: The new content; None to leave it.
         subjects: New contents by account; None for one that goes.
         keys: New contents by id; None for one that goes.
+        pages: New contents of the header's pages by name; None for one that goes.
+        ids: New contents of pages of ids by number; None for one that goes.
     """
 
     org: str
@@ -55,11 +57,26 @@ class Plan:
     header: bytes | None
     subjects: Mapping[str, bytes | None]
     keys: Mapping[str, bytes | None]
+    pages: Mapping[str, bytes | None] = field(default_factory=dict)
+    ids: Mapping[str, bytes | None] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return self.header is None and not self.subjects and not self.keys
+        return self.header is None and not (self.subjects or self.keys or self.pages or self.ids)
+
+    def records(self) -> tuple[tuple[RecordKind, Mapping[str, bytes | None]], ...]:
+        """Return contents by name, by kind of record; the header aside."""
+        return (
+            (RecordKind.SUBJECT, self.subjects),
+            (RecordKind.KEY, self.keys),
+            (RecordKind.PAGE, self.pages),
+            (RecordKind.IDS, self.ids),
+        )
+
+
+PREFIXES: Final = {RecordKind.SUBJECT: "s:", RecordKind.KEY: "k:", RecordKind.PAGE: "p:", RecordKind.IDS: "i:"}
+"""What stands before a name where records of several kinds are together."""
 
 
 def contents_of(document: PolicyDocument) -> Contents:
@@ -75,11 +92,15 @@ def contents_of(document: PolicyDocument) -> Contents:
     )
     if problems:
         raise PolicyError(problems)
+    ids = write_ids(document)
+    header = write_header(document, len(ids))
     return Contents(
         document.organization,
-        write_header(document),
+        header.root,
         subject_contents(document),
         {key.id: write_key(key) for key in document.keys},
+        header.pages,
+        ids,
     )
 
 
@@ -98,14 +119,17 @@ def compare(contents: Contents, revision: int, stored: Mapping[str, str]) -> Pla
         None
         if stored.get(HEADER_FIELD) == digest_content(org, RecordKind.HEADER, HEADER_ID, contents.header)
         else contents.header,
-        _changed(org, RecordKind.SUBJECT, "s:", contents.subjects, stored),
-        _changed(org, RecordKind.KEY, "k:", contents.keys, stored),
+        _changed(org, RecordKind.SUBJECT, contents.subjects, stored),
+        _changed(org, RecordKind.KEY, contents.keys, stored),
+        _changed(org, RecordKind.PAGE, contents.pages, stored),
+        _changed(org, RecordKind.IDS, contents.ids, stored),
     )
 
 
 def _changed(
-    org: str, kind: RecordKind, prefix: str, contents: Mapping[str, bytes], stored: Mapping[str, str]
+    org: str, kind: RecordKind, contents: Mapping[str, bytes], stored: Mapping[str, str]
 ) -> dict[str, bytes | None]:
+    prefix = PREFIXES[kind]
     changed: dict[str, bytes | None] = {
         name: content
         for name, content in contents.items()

@@ -2,17 +2,21 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import Final, TypeVar, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sidegate.core.model.errors import SidegateError
 from sidegate.core.model.units import Millis
 from sidegate.core.model.value import value
 from sidegate.core.policy.document import PolicyDocument
-from sidegate.distribution.redis_amend import Amender, Edit
+from sidegate.core.policy.patch import PolicyPatch
+from sidegate.distribution.redis_amend import Edit, plan_amendment
 from sidegate.distribution.redis_commit import Commit, seal_plan
 from sidegate.distribution.redis_events import Announced, write_event
+from sidegate.distribution.redis_excerpt import ChangedMeanwhileError, Excerpt
 from sidegate.distribution.redis_keys import (
     CHANGES,
     CHANGES_KEPT,
@@ -21,6 +25,7 @@ from sidegate.distribution.redis_keys import (
     owners_of,
     staging_of,
 )
+from sidegate.distribution.redis_patch import PatchPlan, plan_patch
 from sidegate.distribution.redis_plan import Contents, Plan, compare, contents_of
 from sidegate.distribution.redis_scripts import COMMIT
 from sidegate.redis_link.address import Topology
@@ -58,6 +63,18 @@ class Published:
     revision: int
 
 
+class RevisionError(SidegateError):
+    """The organization is not at the revision that a change was made for."""
+
+    def __init__(self, org: str, expected: int, found: int) -> None:
+        super().__init__(
+            f"`{org}` is at revision {found}, not at {expected}: somebody has published it; "
+            "look at what changed, then make the change for that revision"
+        )
+        self.org = org
+        self.found = found
+
+
 class Publisher:
     """Writes policy to Redis.
 
@@ -71,7 +88,8 @@ class Publisher:
         self._link = link
         self._clock = clock
         self._signer = signer
-        self._amender = Amender(link, None if signer is None else signer.public_key())
+        self._trusted = None if signer is None else signer.public_key()
+        self._excerpt: Excerpt | None = None
 
     async def plan(self, document: PolicyDocument) -> Plan:
         """Find out what publishing *document* would write; writes nothing.
@@ -110,11 +128,57 @@ class Publisher:
             IntegrityError: Something there is not what was published.
             DependencyError: As for :meth:`publish`.
         """
+        plan = partial(plan_amendment, accounts=accounts, edit=edit)
+        return (await self._change(org, plan, lambda planned: planned))[1]
+
+    async def plan_patch(self, patch: PolicyPatch, expected: int | None = None) -> PatchPlan:
+        """Find out what *patch* changes; writes nothing.
+
+        Raises:
+            PolicyError: It must not be used, or the organization is not published.
+            RevisionError: See :meth:`patch`.
+            IntegrityError: Something there is not what was published.
+            DependencyError: As for :meth:`publish`.
+        """
+        return await self._plan(patch.organization, partial(_plan_patch, patch=patch, expected=expected))
+
+    async def patch(self, patch: PolicyPatch, expected: int | None = None) -> tuple[PatchPlan, Published]:
+        """Make Redis hold what *patch* says; nothing else of the organization is read or written.
+
+        Args:
+            patch: The change.
+            expected: Revision that the organization has to have; None for any.
+
+        Raises:
+            PolicyError: It must not be used, or the organization is not published; carries every error.
+            RevisionError: The organization has another revision.
+            IntegrityError: Something there is not what was published.
+            DependencyError: As for :meth:`publish`.
+        """
+
+        plan = partial(_plan_patch, patch=patch, expected=expected)
+        return await self._change(patch.organization, plan, lambda planned: planned.plan)
+
+    async def _change(
+        self, org: str, plan: Callable[[Excerpt], Awaitable[T]], plan_of: Callable[[T], Plan]
+    ) -> tuple[T, Published]:
         for _ in range(_ATTEMPTS):
-            published = await self.commit(await self._amender.plan(org, accounts, edit))
+            planned = await self._plan(org, plan)
+            published = await self.commit(plan_of(planned))
             if published is not None:
-                return published
-        raise RedisRefusedError(f"changing `{org}`", "others publish it again and again", "CONFLICT")
+                return planned, published
+        raise _conflict(org)
+
+    async def _plan(self, org: str, plan: Callable[[Excerpt], Awaitable[T]]) -> T:
+        for _ in range(_ATTEMPTS):
+            excerpt = Excerpt(self._link, org, self._trusted, self._excerpt)
+            try:
+                planned = await plan(excerpt)
+            except ChangedMeanwhileError:
+                continue
+            self._excerpt = excerpt
+            return planned
+        raise _conflict(org)
 
     async def commit(self, plan: Plan) -> Published | None:
         """Write what *plan* says.
@@ -220,6 +284,17 @@ class Publisher:
         await self._link.call_all([commands[0], ("EXPIRE", staging, 3600)], key=staging, doing=doing)
         for command in commands[1:]:
             await self._link.call(*command, doing=doing, within=PUBLISH_TIMEOUT)
+
+
+async def _plan_patch(excerpt: Excerpt, patch: PolicyPatch, expected: int | None) -> PatchPlan:
+    await excerpt.begin()
+    if expected is not None and excerpt.revision != expected:
+        raise RevisionError(excerpt.org, expected, excerpt.revision)
+    return await plan_patch(excerpt, patch)
+
+
+def _conflict(org: str) -> RedisRefusedError:
+    return RedisRefusedError(f"changing `{org}`", "others publish it again and again", "CONFLICT")
 
 
 def _number(reply: Reply) -> int:

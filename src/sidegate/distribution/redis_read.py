@@ -1,5 +1,6 @@
 """Reads a whole organization back from Redis, for people: what is published, as a document."""
 
+from dataclasses import replace
 from typing import Final, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -7,9 +8,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sidegate.core.model.errors import IntegrityError
 from sidegate.core.model.value import value
 from sidegate.core.policy.document import BindingEntry, DenyEntry, MemberEntry, PolicyDocument
+from sidegate.distribution.redis_header import SECTIONS, document_of
+from sidegate.distribution.redis_held_header import open_root, read_sections
 from sidegate.distribution.redis_keys import keys_of
 from sidegate.distribution.redis_publish import PUBLISH_TIMEOUT
-from sidegate.distribution.redis_records import HEADER_ID, RecordKind, read_header, read_key, read_subject, unseal
+from sidegate.distribution.redis_records import RecordKind, read_key, read_subject, unseal
 from sidegate.redis_link.errors import RedisRefusedError
 from sidegate.redis_link.link import Link, pairs
 from sidegate.redis_link.servers import Argument, Reply
@@ -52,10 +55,13 @@ async def fetch_document(link: Link, org: str, trusted: Ed25519PublicKey | None 
             return None
         if not isinstance(header, bytes) or not isinstance(revision, bytes) or not revision.isdigit():
             raise IntegrityError(f"`{org}` has no header or no revision; publish it again")
-        subjects = await _whole_hash(link, keys.subjects, doing)
-        api_keys = await _whole_hash(link, keys.keys, doing)
+        found = _Records(
+            await _whole_hash(link, keys.pages, doing),
+            await _whole_hash(link, keys.subjects, doing),
+            await _whole_hash(link, keys.keys, doing),
+        )
         if await link.call("GET", keys.revision, doing=doing) == revision:
-            return PublishedPolicy(int(revision), _document(org, header, subjects, api_keys, trusted))
+            return PublishedPolicy(int(revision), _document(org, header, found, trusted))
     raise RedisRefusedError(doing, "it is published again and again meanwhile; try again", "CONFLICT")
 
 
@@ -69,31 +75,38 @@ async def _whole_hash(link: Link, key: str, doing: str) -> dict[str, bytes]:
     return found
 
 
-def _document(
-    org: str, header: bytes, subjects: dict[str, bytes], keys: dict[str, bytes], trusted: Ed25519PublicKey | None
-) -> PolicyDocument:
-    said = read_header(org, unseal(org, RecordKind.HEADER, HEADER_ID, header, trusted=trusted).content)
+@value
+class _Records:
+    """The records of one organization, by name."""
+
+    pages: dict[str, bytes]
+    subjects: dict[str, bytes]
+    keys: dict[str, bytes]
+
+
+def _document(org: str, header: bytes, found: _Records, trusted: Ed25519PublicKey | None) -> PolicyDocument:
+    opened = open_root(org, header, trusted)
+    sections = read_sections(org, opened, found.pages, trusted)
+    said = document_of(
+        org,
+        opened.root,
+        {name: sorted(section.entries(), key=SECTIONS[name].name_of) for name, section in sections.items()},
+    )
     members: list[MemberEntry] = []
     bindings: list[BindingEntry] = list(said.bindings)
     denies: list[DenyEntry] = list(said.denies)
-    for account, record in sorted(subjects.items()):
+    for account, record in sorted(found.subjects.items()):
         stored = read_subject(account, unseal(org, RecordKind.SUBJECT, account, record, trusted=trusted).content)
         members += () if stored.member is None else (stored.member,)
         bindings += stored.bindings
         denies += stored.denies
-    return PolicyDocument(
-        org,
-        mfa_max_age_s=said.mfa_max_age_s,
-        roles=said.roles,
+    return replace(
+        said,
         members=tuple(members),
-        groups=said.groups,
         bindings=tuple(sorted(bindings, key=lambda one: one.id)),
         denies=tuple(sorted(denies, key=lambda one: one.id)),
-        approvals=said.approvals,
         keys=tuple(
             read_key(name, unseal(org, RecordKind.KEY, name, record, trusted=trusted).content)
-            for name, record in sorted(keys.items())
+            for name, record in sorted(found.keys.items())
         ),
-        sessions=said.sessions,
-        candidate=said.candidate,
     )

@@ -14,7 +14,7 @@ from sidegate.distribution.redis_freshness import Freshness
 from sidegate.distribution.redis_kept import KeptPolicy
 from sidegate.distribution.redis_loading import Raw
 from sidegate.distribution.redis_organization import Organization, Taken, Waiter
-from sidegate.distribution.redis_reading import ask, open_raw, take_some
+from sidegate.distribution.redis_reading import ask_whole, open_raw, open_root_of, take_some
 from sidegate.distribution.redis_refusals import Refusals
 from sidegate.distribution.redis_shelves import Shelves
 from sidegate.redis_link.errors import RedisAwayError
@@ -140,7 +140,7 @@ class Reader:
         if kept is None:
             kept_since, raw = None, await self._ask(known, accounts, key_ids)
         else:
-            raw = kept.answer(known, accounts, key_ids)
+            raw = await open_root_of(known.name, kept.answer(known, accounts, key_ids), self._trusted)
             kept_since = kept.since(known.name)
         if raw is None:
             self._note_absent(known)
@@ -165,8 +165,14 @@ class Reader:
         self._took(known, taken, is_kept=kept_since is not None)
 
     async def _ask(self, known: Organization, accounts: Sequence[str], key_ids: Sequence[str]) -> Raw | None:
-        return await ask(
-            self._link, known.name, accounts, key_ids, revision=known.revision, header=known.header_revision
+        return await ask_whole(
+            self._link,
+            known.name,
+            accounts,
+            key_ids,
+            revision=known.revision,
+            known=None if known.loaded is None else known.loaded.held_header,
+            trusted=self._trusted,
         )
 
     # Within: what was read.

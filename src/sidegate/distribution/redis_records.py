@@ -1,4 +1,4 @@
-"""Records of one organization as they lie in Redis: header, subject, API key (spec 5.2).
+"""Records of one organization as they lie in Redis: header and its pages, subject, API key, ids (spec 5.2).
 
 A record is a line that says what it is, and its content::
 
@@ -24,16 +24,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sidegate.core.model.errors import IntegrityError
 from sidegate.core.model.value import value
 from sidegate.core.policy.document import (
-    ApprovalRule,
     BindingEntry,
-    Candidate,
     DenyEntry,
-    GroupEntry,
     KeyEntry,
     MemberEntry,
     PolicyDocument,
-    RoleEntry,
-    SessionLimits,
 )
 from sidegate.core.policy.header import SERVICE, USER
 from sidegate.core.policy.subject import SubjectRecord
@@ -45,13 +40,11 @@ from sidegate.distribution.redis_content import (
     write_entry,
 )
 
-FORMAT: Final = 1
 _DOMAIN: Final = b"sidegate policy record v1"
 _FIRST_LINE: Final = re.compile(
-    rb"sidegate-record ([0-9]{1,4}) (header|subject|key) ([1-9][0-9]{0,15}) ([0-9a-f]{64}) (-|[0-9a-f]{128})\n"
+    rb"sidegate-record ([0-9]{1,4}) (header|page|subject|key|ids) ([1-9][0-9]{0,15}) ([0-9a-f]{64}) (-|[0-9a-f]{128})\n"
 )
 _BY_ID: Final = attrgetter("id")
-_BY_NAME: Final = attrgetter("name")
 
 HEADER_ID: Final = ""
 """There is one header per organization."""
@@ -61,8 +54,23 @@ class RecordKind(StrEnum):
     """What a record is about."""
 
     HEADER = "header"
+    PAGE = "page"
+    """Of a header."""
     SUBJECT = "subject"
     KEY = "key"
+    IDS = "ids"
+    """A page of ids, for publishers."""
+
+
+FORMATS: Final = {
+    # The first one had all of a header in one record.
+    RecordKind.HEADER: 2,
+    RecordKind.PAGE: 1,
+    RecordKind.SUBJECT: 1,
+    RecordKind.KEY: 1,
+    RecordKind.IDS: 1,
+}
+"""Which form of each kind is known."""
 
 
 @value
@@ -101,7 +109,7 @@ def seal(
     """Return the record that says *content* about *record_id*; signed when there is a *signer*."""
     covered = _covered(org, kind, record_id, revision, content)
     signature = "-" if signer is None else signer.sign(covered).hex()
-    first = f"sidegate-record {FORMAT} {kind} {revision} {sha256(covered).hexdigest()} {signature}\n"
+    first = f"sidegate-record {FORMATS[kind]} {kind} {revision} {sha256(covered).hexdigest()} {signature}\n"
     return first.encode() + content
 
 
@@ -113,7 +121,7 @@ def unseal(
     Args:
         org: Whose it must be.
         kind: What it must be about.
-        record_id: Account or id of the key; empty for a header.
+        record_id: Account, id of the key or name of the page; empty for a header.
         record: As it was stored.
         trusted: When given, only records that it signed are good.
 
@@ -124,8 +132,10 @@ def unseal(
     found = _FIRST_LINE.match(record)
     if found is None:
         raise IntegrityError(f"{what} is no record; publish the organization again")
-    if int(found[1]) != FORMAT:
-        raise IntegrityError(f"{what} has format {int(found[1])}, known is {FORMAT}; update this sidegate")
+    form, known = int(found[1]), FORMATS[kind]
+    if form != known:
+        hint = "update this sidegate" if form > known else "publish the organization again"
+        raise IntegrityError(f"{what} has format {form}, known is {known}; {hint}")
     revision, content = int(found[3]), record[found.end() :]
     hashed = sha256(_covered(org, kind, record_id, revision, b""))
     hashed.update(content)
@@ -142,57 +152,6 @@ def unseal(
 
 
 # Contents.
-
-
-def write_header(document: PolicyDocument) -> bytes:
-    """Return the content of the header of *document*: everything that is not one account's alone, nor a key."""
-    plain: dict[str, Plain] = {
-        "mfa_max_age_s": document.mfa_max_age_s,
-        "roles": write_entries(sorted(document.roles, key=_BY_NAME)),
-        "groups": write_entries(sorted(document.groups, key=_BY_NAME)),
-        "denies": write_entries(sorted((one for one in document.denies if not _is_account(one.who)), key=_BY_ID)),
-        "approvals": write_entries(sorted(document.approvals, key=_BY_ID)),
-        "sessions": {surface: write_entry(limits) for surface, limits in sorted(document.sessions.items())},
-        "candidate": None if document.candidate is None else write_entry(document.candidate),
-    }
-    # Bindings of groups may be many: a page to a line, since reading one long text would hold the interpreter's lock.
-    bindings = sorted((one for one in document.bindings if not _is_account(one.who)), key=_BY_ID)
-    pages = [bindings[start : start + _PAGE] for start in range(0, len(bindings), _PAGE)]
-    return b"\n".join((orjson.dumps(plain), *(orjson.dumps(write_entries(page)) for page in pages)))
-
-
-_PAGE: Final = 100
-_HEADER_MEMBERS: Final = frozenset(("mfa_max_age_s", "roles", "groups", "denies", "approvals", "sessions", "candidate"))
-
-
-def read_header(org: str, content: bytes) -> PolicyDocument:
-    """Read a header: a document without members, keys and what is about one account alone.
-
-    Raises:
-        IntegrityError: It is not what :func:`write_header` makes.
-    """
-    first, *pages = content.split(b"\n")
-    plain = _object(first, _HEADER_MEMBERS, f"the header of `{org}`")
-    try:
-        bindings: list[BindingEntry] = []
-        for page in pages:
-            bindings += read_entries(BindingEntry, orjson.loads(page))
-        age, sessions, candidate = plain["mfa_max_age_s"], plain["sessions"], plain["candidate"]
-        if type(age) is not int or type(sessions) is not dict:
-            raise IntegrityError("`mfa_max_age_s` or `sessions` is of another type; publish the organization again")
-        return PolicyDocument(
-            org,
-            mfa_max_age_s=age,
-            roles=read_entries(RoleEntry, plain["roles"]),
-            groups=read_entries(GroupEntry, plain["groups"]),
-            bindings=tuple(bindings),
-            denies=read_entries(DenyEntry, plain["denies"]),
-            approvals=read_entries(ApprovalRule, plain["approvals"]),
-            sessions={surface: read_entry(SessionLimits, limits) for surface, limits in sessions.items()},
-            candidate=None if candidate is None else read_entry(Candidate, candidate),
-        )
-    except (ValueError, TypeError) as error:
-        raise IntegrityError(f"the header of `{org}` cannot be read: {error}; publish it again") from error
 
 
 @value
@@ -224,10 +183,10 @@ def subject_contents(document: PolicyDocument) -> dict[str, bytes]:
     bindings: dict[str, list[BindingEntry]] = {}
     denies: dict[str, list[DenyEntry]] = {}
     for binding in document.bindings:
-        if _is_account(binding.who):
+        if is_account(binding.who):
             bindings.setdefault(binding.who, []).append(binding)
     for deny in document.denies:
-        if _is_account(deny.who):
+        if is_account(deny.who):
             denies.setdefault(deny.who, []).append(deny)
     return {
         account: write_subject(
@@ -299,5 +258,6 @@ def _object(content: bytes, members: frozenset[str], what: str) -> Mapping[str, 
     return plain
 
 
-def _is_account(who: str) -> bool:
+def is_account(who: str) -> bool:
+    """Whether an entry for *who* is stored with an account, and not in the header."""
     return who.startswith((USER, SERVICE))

@@ -239,9 +239,15 @@ class Shelves:
 def _header_steps(
     known: Organization, loaded: LoadedOrganization, before: LoadedOrganization | None = None
 ) -> Iterator[Step]:
-    header = loaded.held_header
-    if before is None or before.held_header is not header:
-        yield Step(StepKind.HEADER, known.name, "", header.raw)
+    header, old = loaded.held_header, None if before is None else before.held_header
+    if old is not header:
+        yield Step(StepKind.HEADER, known.name, "", header.opened.raw)
+        were = {} if old is None else dict(old.records())
+        for name, record in header.records():
+            if were.pop(name, None) is not record:
+                yield Step(StepKind.PAGE, known.name, name, record)
+        for name in were:
+            yield Step(StepKind.DROP_PAGE, known.name, name)
     yield Step(StepKind.REVISION, known.name, str(loaded.revision))
 
 

@@ -12,7 +12,8 @@ from tests.integration.redis.servers import RedisServer
 from sidegate.core.model.errors import IntegrityError, PolicyError
 from sidegate.core.model.target import parse_scope
 from sidegate.core.policy.document import BindingEntry, MemberEntry
-from sidegate.distribution.redis_amend import NOBODY, Edit
+from sidegate.distribution.redis_amend import Edit
+from sidegate.distribution.redis_excerpt import NOBODY
 from sidegate.distribution.redis_read import fetch_document
 from sidegate.distribution.redis_records import StoredSubject
 
@@ -93,6 +94,7 @@ async def test_at_the_same_time(redis: RedisServer) -> None:
     [
         pytest.param("globex", take("user:u0"), PolicyError, "not published", id="not-published"),
         pytest.param("acme", give("user:u0", "b0"), PolicyError, "b0", id="id-twice"),
+        pytest.param("acme", give("user:u0", "b1"), PolicyError, "is an id of `user:u1` already", id="id-of-another"),
         pytest.param("acme", lambda _: {"user:u9": NOBODY}, ValueError, "was not named", id="not-named"),
         pytest.param(
             "acme",
@@ -120,3 +122,31 @@ async def test_signed(redis: RedisServer) -> None:
         await unsigned.amend("acme", ["user:u1"], take("user:u1"))
         with pytest.raises(IntegrityError, match="not signed"):
             await publisher.amend("acme", ["user:u1"], take("user:u1"))
+
+
+async def test_ids_move(redis: RedisServer) -> None:
+    """From one account to another in one step; whose it was before may give it to nobody else afterwards."""
+
+    def swap(stored: Subjects) -> Subjects:
+        one, other = (stored[account].bindings[0] for account in ("user:u0", "user:u1"))
+        return {
+            "user:u0": replace(stored["user:u0"], bindings=(replace(other, who="user:u0"),)),
+            "user:u1": replace(stored["user:u1"], bindings=(replace(one, who="user:u1"),)),
+        }
+
+    async with Publishing(redis.url) as publisher, Following(redis.url) as one:
+        await publisher.publish(acme())
+        await publisher.amend("acme", ["user:u0", "user:u1"], swap)
+        with pytest.raises(PolicyError, match="is an id of `user:u0` already"):
+            await publisher.amend("acme", ["user:u2"], give("user:u2", "b1"))
+        await publisher.amend("acme", ["user:u0"], take("user:u0"))
+        await publisher.amend("acme", ["user:u2"], give("user:u2", "b1", "p9"))
+        published = await fetch_document(one.link, "acme")
+        assert published is not None
+        assert {one.id: one.who for one in published.document.bindings} == {
+            "b0": "user:u1",
+            "b1": "user:u2",
+            "b2": "user:u2",
+        }
+        again = await publisher.publish(published.document)
+        assert again.plan.is_empty

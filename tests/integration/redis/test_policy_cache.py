@@ -21,8 +21,9 @@ from tests.integration.waiting import RECOVERY_S, eventually
 
 from sidegate.core.model.authority import Authority
 from sidegate.core.model.errors import IntegrityError
+from sidegate.core.model.target import parse_scope
 from sidegate.core.model.units import Millis
-from sidegate.core.policy.document import KeyEntry, PolicyDocument
+from sidegate.core.policy.document import BindingEntry, KeyEntry, PolicyDocument
 from sidegate.distribution.ports import Fetched, Want
 from sidegate.distribution.redis_cache import PolicyCache
 from sidegate.distribution.redis_cache_content import KeptOrganization, follow_steps, merge
@@ -392,13 +393,21 @@ def _some_document(chance: random.Random, org: str) -> PolicyDocument:
         for number in range(4)
         if chance.random() < 0.5
     )
-    return replace(document, keys=keys, mfa_max_age_s=chance.choice((60, 70)))
+    # Some headers are one record, others have pages.
+    many = tuple(
+        BindingEntry(f"g{number}", "group:all", chance.choice(("Viewer", "Admin")), parse_scope(f"q{number}"))
+        for number in range(chance.choice((0, 3, 70)))
+    )
+    bindings = (*document.bindings, *many)
+    return replace(document, keys=keys, bindings=bindings, mfa_max_age_s=chance.choice((60, 70)))
 
 
 def _plain(kept: dict[str, KeptOrganization]) -> dict[str, object]:
     """Return what is kept, to be compared."""
     return {
-        org: (one.revision, one.header, one.subjects, one.keys) for org, one in kept.items() if one.subjects or one.keys
+        org: (one.revision, one.header, one.pages, one.subjects, one.keys)
+        for org, one in kept.items()
+        if one.subjects or one.keys
     }
 
 
@@ -409,5 +418,6 @@ def _in_memory(one: Following) -> dict[str, object]:
         subjects = {account: held.raw for account, held in known.held.items() if held.raw}
         keys = {key_id: held.raw for key_id, held in known.keys.items() if held.raw}
         if known.loaded is not None and (subjects or keys):
-            found[known.name] = (known.revision, known.loaded.held_header.raw, subjects, keys)
+            header = known.loaded.held_header
+            found[known.name] = (known.revision, header.opened.raw, dict(header.records()), subjects, keys)
     return found

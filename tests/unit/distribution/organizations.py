@@ -7,16 +7,10 @@ from sidegate.core.model.authority import Mask
 from sidegate.core.model.target import parse_scope
 from sidegate.core.policy.document import BindingEntry, DenyEntry, KeyEntry, MemberEntry, PolicyDocument
 from sidegate.distribution.redis_events import Changed
+from sidegate.distribution.redis_header import write_header
+from sidegate.distribution.redis_held_header import HeldHeader
 from sidegate.distribution.redis_loading import Opened, Raw, open_answer
-from sidegate.distribution.redis_memory import HeldHeader
-from sidegate.distribution.redis_records import (
-    HEADER_ID,
-    RecordKind,
-    seal,
-    subject_contents,
-    write_header,
-    write_key,
-)
+from sidegate.distribution.redis_records import HEADER_ID, RecordKind, seal, subject_contents, write_key
 
 KEY = KeyEntry("A" * 16, b"\x01" * 32, "user:u1")
 DOCUMENT = PolicyDocument(
@@ -33,7 +27,14 @@ DOCUMENT = PolicyDocument(
 
 def header_record(revision: int, document: PolicyDocument = DOCUMENT) -> bytes:
     """Return the header record of *document*, published at *revision*."""
-    return seal(document.organization, RecordKind.HEADER, HEADER_ID, revision, write_header(document))
+    return seal(document.organization, RecordKind.HEADER, HEADER_ID, revision, write_header(document).root)
+
+
+def page_records(revision: int, document: PolicyDocument = DOCUMENT) -> dict[str, bytes]:
+    """Return the records of the pages of the header of *document*, published at *revision*, by name."""
+    org = document.organization
+    pages = write_header(document).pages
+    return {name: seal(org, RecordKind.PAGE, name, revision, content) for name, content in pages.items()}
 
 
 def subject_record(account: str, revision: int, document: PolicyDocument = DOCUMENT) -> bytes | None:
@@ -77,6 +78,7 @@ def answer(
         changes,
         subjects | more.pop("subjects", {}),
         more.pop("keys", {}),
+        pages={} if header is None else page_records(header, document),
     )
 
 

@@ -20,11 +20,25 @@ AT = UnixMillis(1000)
 BEGIN = (Step(StepKind.HEADER, "acme", "", b"header"), Step(StepKind.REVISION, "acme", "7"))
 ANA = Step(StepKind.SUBJECT, "acme", "user:ana", b"ana")
 KEY = Step(StepKind.KEY, "acme", "A" * 16, b"key")
+PAGES = (Step(StepKind.PAGE, "acme", "bindings.0", b"one"), Step(StepKind.PAGE, "acme", "bindings.1", b"two"))
 
 
 def plain(kept: KeptOrganization) -> tuple[object, ...]:
     """Return everything that *kept* says."""
     return (kept.revision, kept.header, kept.subjects, kept.keys, kept.since)
+
+
+def test_pages() -> None:
+    """They come and go with headers, and those of several processes are put together."""
+    other = Step(StepKind.PAGE, "acme", "bindings.1", b"new")
+    steps = [*BEGIN, *PAGES, other, Step(StepKind.DROP_PAGE, "acme", "bindings.0")]
+    found = follow_steps([write_steps(steps)], UnixMillis(1000))
+    assert found["acme"].pages == {"bindings.1": b"new"}
+    whole = follow_steps([write_steps([*BEGIN, *PAGES])], UnixMillis(1000))
+    assert merge([whole, follow_steps([write_steps(BEGIN)], UnixMillis(1000))])["acme"].pages == {
+        "bindings.0": b"one",
+        "bindings.1": b"two",
+    }
 
 
 @given(

@@ -38,8 +38,10 @@ def test_records_are_sealed(signer: Ed25519PrivateKey | None) -> None:
         sealed = unseal("acme", RecordKind.SUBJECT, account, records[f"s:{account}"], trusted=trusted)
         assert (sealed.revision, sealed.content) == (commit.revision, WHOLE.subjects[account])
     assert unseal("acme", RecordKind.KEY, KEY.id, records[f"k:{KEY.id}"], trusted=trusted).content == WHOLE.keys[KEY.id]
+    assert unseal("acme", RecordKind.IDS, "0", records["i:0"], trusted=trusted).content == WHOLE.ids["0"]
     # For each record a digest, and one for the header.
-    assert sum(field.startswith("d:") for field in records) == len(WHOLE.subjects) + len(WHOLE.keys) + 1
+    others = sum(len(contents) for _, contents in WHOLE.records())
+    assert sum(field.startswith("d:") for field in records) == others + 1
     assert commit.size == sum(len(record) for record in records.values())
 
 

@@ -6,9 +6,11 @@ from sidegate.core.model.authority import Authority
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.core.policy.document import PolicyDocument
 from sidegate.distribution.redis_freshness import MAX_GENERATIONS, Freshness
-from sidegate.distribution.redis_memory import LoadedOrganization, open_header
+from sidegate.distribution.redis_header import write_header
+from sidegate.distribution.redis_held_header import open_header, open_root
+from sidegate.distribution.redis_memory import LoadedOrganization
 from sidegate.distribution.redis_organization import Organization
-from sidegate.distribution.redis_records import HEADER_ID, RecordKind, seal, write_header
+from sidegate.distribution.redis_records import HEADER_ID, RecordKind, seal
 from sidegate.distribution.staleness import Staleness
 
 LIMITS = Staleness(Millis(900), {Authority.APPROVE: Millis(60)})
@@ -23,8 +25,10 @@ def at(number: int) -> UnixMillis:
 def loaded(name: str, generation: int = 1) -> Organization:
     """Return an organization that is in memory since *generation*."""
     known = Organization(name)
-    record = seal(name, RecordKind.HEADER, HEADER_ID, 5, write_header(PolicyDocument(name)))
-    known.loaded = LoadedOrganization(open_header(name, record, None), 5, known.held, {})
+    record = seal(name, RecordKind.HEADER, HEADER_ID, 5, write_header(PolicyDocument(name)).root)
+    known.loaded = LoadedOrganization(
+        open_header(name, open_root(name, record, None), {}, None, None), 5, known.held, {}
+    )
     known.generation = generation
     return known
 

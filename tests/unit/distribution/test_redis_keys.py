@@ -10,7 +10,7 @@ def test_one_slot() -> None:
     for org in ("acme", "a", "x" * 64):
         names = (*keys_of(org).all(), staging_of(org, "token"))
         assert len({key_slot(name.encode()) for name in names}) == 1
-        assert len(set(names)) == 7
+        assert len(set(names)) == 9
     assert not set(keys_of("acme").all()) & set(keys_of("acme2").all())
 
 

@@ -8,7 +8,7 @@ from tests.unit.distribution.organizations import DOCUMENT, KEY, with_binding
 from sidegate.core.model.errors import PolicyError
 from sidegate.core.model.target import parse_scope
 from sidegate.core.policy.document import BindingEntry, PolicyDocument
-from sidegate.distribution.redis_plan import HEADER_FIELD, Plan, compare, contents_of
+from sidegate.distribution.redis_plan import HEADER_FIELD, PREFIXES, Plan, compare, contents_of
 from sidegate.distribution.redis_records import RecordKind, digest_content
 
 
@@ -17,8 +17,16 @@ def digests(document: PolicyDocument) -> dict[str, str]:
     contents, org = contents_of(document), document.organization
     return {
         HEADER_FIELD: digest_content(org, RecordKind.HEADER, "", contents.header),
-        **{f"s:{name}": digest_content(org, RecordKind.SUBJECT, name, one) for name, one in contents.subjects.items()},
-        **{f"k:{name}": digest_content(org, RecordKind.KEY, name, one) for name, one in contents.keys.items()},
+        **{
+            PREFIXES[kind] + name: digest_content(org, kind, name, one)
+            for kind, listed in (
+                (RecordKind.SUBJECT, contents.subjects),
+                (RecordKind.KEY, contents.keys),
+                (RecordKind.PAGE, contents.pages),
+                (RecordKind.IDS, contents.ids),
+            )
+            for name, one in listed.items()
+        },
     }
 
 
@@ -57,6 +65,28 @@ def test_what_differs(document: PolicyDocument, expected: tuple[object, ...]) ->
     plan = compare(contents_of(document), 7, digests(DOCUMENT))
     assert written(plan) == expected
     assert (plan.expected, plan.is_empty) == (7, expected == (False, set(), set(), set()))
+
+
+def test_one_of_many() -> None:
+    """A binding of a group that is another writes its page of the header, the root, and no ids."""
+    many = tuple(BindingEntry(f"m{n}", "group:all", "Viewer", parse_scope(f"q{n}")) for n in range(500))
+    before = replace(DOCUMENT, bindings=(*DOCUMENT.bindings, *many))
+    after = replace(before, bindings=(*before.bindings[:-1], replace(many[-1], role="Admin")))
+    plan = compare(contents_of(after), 7, digests(before))
+    assert (plan.header is None, len(plan.pages), plan.ids, plan.subjects) == (False, 1, {}, {})
+    assert len(plan.header or b"") < 4000
+    longer = replace(after, bindings=(*after.bindings, replace(many[0], id="new")))
+    plan = compare(contents_of(longer), 7, digests(after))
+    assert (len(plan.pages), len(plan.ids)) == (1, 1)
+
+
+def test_no_longer_many() -> None:
+    """Pages that a header has no more go."""
+    many = tuple(BindingEntry(f"m{n}", "group:all", "Viewer", parse_scope(f"q{n}")) for n in range(500))
+    before = replace(DOCUMENT, bindings=(*DOCUMENT.bindings, *many))
+    plan = compare(contents_of(DOCUMENT), 7, digests(before))
+    assert plan.pages == dict.fromkeys(contents_of(before).pages)
+    assert len(plan.pages) > 10
 
 
 def test_first_publish() -> None:

@@ -32,4 +32,4 @@ async def test_small_and_large_are_opened_alike() -> None:
     wrong = answer(4, header=5, subjects={"user:big": b"x" * BIG_BYTES})
     with pytest.raises(IntegrityError, match="later than 4"):
         await open_raw(known, wrong, None)
-    assert header_record(5).startswith(b"sidegate-record 1 header 5 ")
+    assert header_record(5).startswith(b"sidegate-record 2 header 5 ")
