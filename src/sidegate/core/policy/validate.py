@@ -13,7 +13,7 @@ from sidegate.core.model.errors import NamingError
 from sidegate.core.model.target import require_name
 from sidegate.core.policy.builtin import BUILT_IN_ROLES
 from sidegate.core.policy.document import CANDIDATE_PREFIX, Candidate, PolicyDocument
-from sidegate.core.policy.findings import Finding, did_you_mean, error
+from sidegate.core.policy.findings import Finding, Severity, Speller, error
 from sidegate.core.policy.overlay import apply_candidate, keys_defined, removable_keys
 from sidegate.core.policy.roles import resolve_roles
 from sidegate.core.policy.validate_entries import EntryJudge
@@ -30,7 +30,9 @@ def find_problems(document: PolicyDocument) -> tuple[Finding, ...]:
     enforced = tuple(_findings(document))
     if document.candidate is None:
         return enforced
-    return (*enforced, *_candidate_findings(document, document.candidate, frozenset(enforced)))
+    # Whatever the hint: which names are suggested depends on how many were before.
+    told = frozenset((finding.severity, finding.key, finding.what) for finding in enforced)
+    return (*enforced, *_candidate_findings(document, document.candidate, told))
 
 
 def _findings(document: PolicyDocument) -> Iterator[Finding]:
@@ -81,22 +83,23 @@ def _repeated(names: Iterable[str], prefix: str, what: str, hint: str) -> Iterat
 
 
 def _candidate_findings(
-    document: PolicyDocument, candidate: Candidate, enforced: frozenset[Finding]
+    document: PolicyDocument, candidate: Candidate, told: frozenset[tuple[Severity, str, str]]
 ) -> Iterator[Finding]:
     defined = keys_defined(candidate)
     removable = removable_keys(document)
+    speller = Speller()
     for word in candidate.remove:
         if word in defined:
             yield error(_REMOVE_KEY, f"holds `{word}`, which the candidate also defines", "keep one of the two")
         elif word.removeprefix("role:") in BUILT_IN_ROLES and word not in removable:
             yield error(_REMOVE_KEY, f"holds `{word}`, a built-in role", "remove the bindings to it instead")
         elif word not in removable:
-            hint = did_you_mean(word, removable, "name a binding, deny, approval rule or role that exists")
+            hint = speller.suggest(word, removable, "name a binding, deny, approval rule or role that exists")
             yield error(_REMOVE_KEY, f"holds `{word}`, which nothing is called", hint)
         elif removable[word] > 1:
             yield error(_REMOVE_KEY, f"holds `{word}`, which names two entries", f"write `role:{word}` or rename one")
     for finding in _findings(apply_candidate(document)):
-        if finding not in enforced:
+        if (finding.severity, finding.key, finding.what) not in told:
             # What the candidate defines is shown where it stands; what it breaks elsewhere is shown at that entry.
             key = finding.key if finding.key not in defined else CANDIDATE_PREFIX + finding.key
             yield Finding(finding.severity, key, f"{finding.what} (with the candidate)", finding.hint)

@@ -7,7 +7,7 @@ from sidegate.core.model.authority import NO_AUTHORITY
 from sidegate.core.model.target import Kind, Scope
 from sidegate.core.policy.builtin import FOR_SERVICE_ACCOUNTS, Role, RoleKind
 from sidegate.core.policy.document import ApprovalRule, BindingEntry, DenyEntry, KeyEntry, MemberEntry, PolicyDocument
-from sidegate.core.policy.findings import Finding, did_you_mean, error, warning
+from sidegate.core.policy.findings import Finding, Speller, error, warning
 from sidegate.core.policy.header import AGENT, GROUP, ROLE, SERVICE, USER
 
 _DIGEST_BYTES: Final = 32
@@ -19,6 +19,7 @@ class EntryJudge:
 
     def __init__(self, document: PolicyDocument, roles: Mapping[str, Role]) -> None:
         self._roles = roles
+        self._speller = Speller()
         self._project_roles = {name for name, role in roles.items() if role.kind is RoleKind.PROJECT}
         self._organization_roles = roles.keys() - self._project_roles
         self._accounts = {member.account for member in document.members}
@@ -46,7 +47,9 @@ class EntryJudge:
         for name in member.roles:
             role = self._roles.get(name)
             if role is None:
-                hint = did_you_mean(name, self._organization_roles, "name a built-in role or one under `roles`")
+                hint = self._speller.suggest(
+                    name, self._organization_roles, "name a built-in role or one under `roles`"
+                )
                 yield warning(key, f"holds the role `{name}`, which nobody knows: it gives nothing", hint)
             elif role.kind is RoleKind.PROJECT:
                 yield warning(
@@ -58,7 +61,7 @@ class EntryJudge:
                 yield warning(key, f"holds `{name}`, which is meant for service accounts", "use a `service:ID` account")
         for name in member.groups:
             if name not in self._declared_groups:
-                hint = did_you_mean(name, self._declared_groups, f"declare it: `groups: {{{name}: {{}}}}`")
+                hint = self._speller.suggest(name, self._declared_groups, f"declare it: `groups: {{{name}: {{}}}}`")
                 yield warning(key, f"is in the group `{name}`, which is not declared", hint)
 
     def _of_binding(self, binding: BindingEntry) -> Iterator[Finding]:
@@ -66,13 +69,13 @@ class EntryJudge:
         if binding.who.startswith(GROUP):
             name = binding.who.removeprefix(GROUP)
             if name not in self._groups:
-                hint = did_you_mean(name, self._groups, f"declare it: `groups: {{{name}: {{}}}}`")
+                hint = self._speller.suggest(name, self._groups, f"declare it: `groups: {{{name}: {{}}}}`")
                 yield warning(key, f"is for the group `{name}`, which nobody knows: it grants nothing", hint)
         else:
             yield from self._of_account(key, binding.who, "write `user:ID`, `service:ID` or `group:NAME`")
         role = self._roles.get(binding.role)
         if role is None:
-            hint = did_you_mean(binding.role, self._project_roles, "name a built-in role or one under `roles`")
+            hint = self._speller.suggest(binding.role, self._project_roles, "name a built-in role or one under `roles`")
             yield warning(key, f"gives the role `{binding.role}`, which nobody knows: it grants nothing", hint)
         elif role.kind is RoleKind.ORGANIZATION:
             yield warning(
@@ -98,7 +101,7 @@ class EntryJudge:
         elif entry.who.startswith(GROUP):
             name = entry.who.removeprefix(GROUP)
             if name not in self._groups:
-                hint = did_you_mean(name, self._groups, f"declare it: `groups: {{{name}: {{}}}}`")
+                hint = self._speller.suggest(name, self._groups, f"declare it: `groups: {{{name}: {{}}}}`")
                 yield error(key, f"is for the group `{name}`, which nobody knows: it would never apply", hint)
         elif entry.who.startswith(AGENT):
             if entry.who == AGENT:
@@ -110,7 +113,7 @@ class EntryJudge:
     def _of_denied_role(self, key: str, name: str) -> Iterator[Finding]:
         role = self._roles.get(name)
         if role is None:
-            hint = did_you_mean(name, self._organization_roles, "name an organization role")
+            hint = self._speller.suggest(name, self._organization_roles, "name an organization role")
             yield error(key, f"is for the role `{name}`, which nobody knows: it would never apply", hint)
         elif role.kind is RoleKind.PROJECT:
             yield error(
@@ -140,7 +143,7 @@ class EntryJudge:
             yield from self._of_account(key, account, _ACCOUNT_FORMS)
         for group in named.groups:
             if group not in self._groups:
-                hint = did_you_mean(group, self._groups, f"declare it: `groups: {{{group}: {{}}}}`")
+                hint = self._speller.suggest(group, self._groups, f"declare it: `groups: {{{group}: {{}}}}`")
                 yield warning(key, f"names the group `{group}` as approver, which nobody knows", hint)
 
     def _of_key(self, api_key: KeyEntry) -> Iterator[Finding]:
@@ -153,7 +156,7 @@ class EntryJudge:
         if not _is_account(account):
             yield error(key, f"names `{account}`", forms)
         elif account not in self._accounts:
-            hint = did_you_mean(account, self._accounts, f"add it: `members: {{{account}: {{}}}}`")
+            hint = self._speller.suggest(account, self._accounts, f"add it: `members: {{{account}: {{}}}}`")
             yield warning(key, f"names `{account}`, who is no member", hint)
 
 

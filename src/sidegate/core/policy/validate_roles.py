@@ -6,7 +6,7 @@ from typing import Final
 from sidegate.core.model.authority import NO_AUTHORITY
 from sidegate.core.policy.builtin import BUILT_IN_ROLES, Role, RoleKind
 from sidegate.core.policy.document import RoleEntry
-from sidegate.core.policy.findings import Finding, did_you_mean, error
+from sidegate.core.policy.findings import Finding, Speller, error
 from sidegate.core.policy.roles import cycle_through
 
 _NAMED: Final = 8
@@ -18,6 +18,7 @@ def role_findings(entries: Iterable[RoleEntry], resolved: Mapping[str, Role]) ->
     listed = list(entries)
     written = {entry.name: entry for entry in listed}
     own = {name: entry for name, entry in written.items() if name not in BUILT_IN_ROLES}
+    speller = Speller()
     for entry in listed:
         key = f"role:{entry.name}"
         if not entry.name:
@@ -30,11 +31,11 @@ def role_findings(entries: Iterable[RoleEntry], resolved: Mapping[str, Role]) ->
             )
         elif entry.name in resolved:
             yield from _kind_findings(entry, resolved)
-        elif (clone_problem := _clone_problem(entry, own)) is not None:
+        elif (clone_problem := _clone_problem(entry, own, speller)) is not None:
             yield clone_problem
 
 
-def _clone_problem(entry: RoleEntry, own: Mapping[str, RoleEntry]) -> Finding | None:
+def _clone_problem(entry: RoleEntry, own: Mapping[str, RoleEntry], speller: Speller) -> Finding | None:
     """Return why *entry* cannot be resolved; None when the fault is that of a role that it clones."""
     if entry.clone is None:
         return None
@@ -44,7 +45,7 @@ def _clone_problem(entry: RoleEntry, own: Mapping[str, RoleEntry]) -> Finding | 
         return error(
             key,
             f"clones `{entry.clone}`, which no role is called",
-            did_you_mean(entry.clone, known, "name a built-in role or one defined under `roles`"),
+            speller.suggest(entry.clone, known, "name a built-in role or one defined under `roles`"),
         )
     circle = cycle_through(entry.name, own)
     if circle:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidegate.core.policy.findings import MAX_NAMES_COMPARED, Finding, Severity, did_you_mean, error, warning
+from sidegate.core.policy.findings import MAX_NAMES_COMPARED, Finding, Severity, Speller, error, warning
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,16 @@ from sidegate.core.policy.findings import MAX_NAMES_COMPARED, Finding, Severity,
 )
 def test_the_nearest_known_name(word: str, known: set[str], hint: str) -> None:
     """Where there is one, and where looking for it is affordable."""
-    assert hint == did_you_mean(word, known, "otherwise")
+    assert hint == Speller().suggest(word, known, "otherwise")
+
+
+def test_suggestions_end() -> None:
+    """Not for the thousandth slip any more, whatever it is held against."""
+    speller = Speller(comparisons=5)
+    known = {"Viewer", "Admin"}
+    hints = [speller.suggest("Viewr", known, "otherwise") for _ in range(3)]
+    assert hints == ["did you mean `Viewer`?", "did you mean `Viewer`?", "otherwise"]
+    assert speller.suggest("Viewr", {"Viewer"}, "otherwise") == "did you mean `Viewer`?"
 
 
 def test_severities() -> None:
