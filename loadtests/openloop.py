@@ -71,23 +71,21 @@ def _beat(interval_ns: int) -> int:
 
 
 def load(
-    port: int, request: bytes, *, rate: float, seconds: float, connections: int = CONNECTIONS, tls: bool = False
+    port: int,
+    request: bytes,
+    *,
+    rate: float,
+    seconds: float,
+    connections: int = CONNECTIONS,
+    tls: bool = False,
+    also: int = 200,
 ) -> Latency:
-    """Send *request* at *rate* per second, and hold every answer to being 200 and as long as the first.
+    """Send *request* at *rate* per second, and hold every answer to being 200 and as long as the first, or to *also*.
 
     Raises:
         BenchError: An answer was not, or some did not come.
     """
-    free: list[socket.socket] = []
-    size = 0
-    for _ in range(connections):
-        client = socket.create_connection(("127.0.0.1", port), timeout=10)
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if tls:
-            client = _spoken_to_in_tls(client)
-        size = _first(client, request)
-        client.setblocking(False)
-        free.append(client)
+    free, size = _connect(port, request, connections, tls=tls)
     by_fd = {client.fileno(): client for client in free}
     interval = round(_NANOS / rate)
     total = int(seconds * rate)
@@ -120,8 +118,8 @@ def load(
                 data = by_fd[fd].recv(65536)
             except ssl.SSLWantReadError:
                 continue  # a record of the handshake, or half of one
-            left = missing.get(fd, size) - len(data)
-            if not data or left < 0 or (fd not in missing and not data.startswith(b"HTTP/1.1 200 ")):
+            left = (missing[fd] if fd in missing else _size(data, size, also)) - len(data)
+            if not data or left < 0:
                 raise BenchError(f"an answer is not as the first one: {data[:200]!r}")
             if left:
                 missing[fd] = left
@@ -140,12 +138,39 @@ def load(
     return Latency(total, *(ordered[min(total - 1, int(total * part))] / 1000 for part in (0.5, 0.99, 0.999, 1.0)))
 
 
+def _connect(port: int, request: bytes, connections: int, *, tls: bool) -> tuple[list[socket.socket], int]:
+    """Open connections and ask once on each; return them and the size of an answer."""
+    opened: list[socket.socket] = []
+    size = 0
+    for _ in range(connections):
+        client = socket.create_connection(("127.0.0.1", port), timeout=10)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            client = _spoken_to_in_tls(client)
+        size = _first(client, request)
+        client.setblocking(False)
+        opened.append(client)
+    return opened, size
+
+
 def _spoken_to_in_tls(client: socket.socket) -> ssl.SSLSocket:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # whom it is measured against is known
     context.set_alpn_protocols(["http/1.1"])
     return context.wrap_socket(client)
+
+
+def _size(data: bytes, usual: int, also: int) -> int:
+    """Return how long the answer is that begins with *data*; -1 if it is none that may be."""
+    if data.startswith(b"HTTP/1.1 200 "):
+        return usual
+    head, _, _ = data.partition(b"\r\n\r\n")
+    if data.startswith(b"HTTP/1.1 %d " % also):
+        for line in head.lower().split(b"\r\n"):
+            if line.startswith(b"content-length:"):
+                return len(head) + 4 + int(line[15:])
+    return -1
 
 
 def _first(client: socket.socket, request: bytes) -> int:
@@ -177,6 +202,8 @@ def run_pinned(
     core: int,
     realtime: bool = False,
     tls: bool = False,
+    connections: int = CONNECTIONS,
+    also: int = 200,
 ) -> Latency:
     """Run :func:`load` in a process of its own on *core*; with *realtime* before everything else there.
 
@@ -186,7 +213,7 @@ def run_pinned(
     command = ["chrt", "-r", "1"] if realtime else []
     command += ["taskset", "-c", str(core), sys.executable, "-m", "loadtests.openloop", "--port", str(port)]
     command += ["--rate", str(rate), "--seconds", str(seconds), "--request", str(request)]
-    command += ["--tls"] if tls else []
+    command += ["--connections", str(connections), "--also", str(also), *(["--tls"] if tls else [])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
     if done.returncode:
         raise BenchError(f"the constant-rate client failed:\n{done.stderr[-2000:]}")
@@ -201,9 +228,19 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--request", type=Path, required=True, help="file with the bytes of one request")
     parser.add_argument("--tls", action="store_true", help="speak TLS; whose certificate it is does not matter")
+    parser.add_argument("--connections", type=int, default=CONNECTIONS, help="at most so many answers are waited for")
+    parser.add_argument("--also", type=int, default=200, help="a status that answers may have beside 200")
     options = parser.parse_args()
     request = options.request.read_bytes()
-    found = load(options.port, request, rate=options.rate, seconds=options.seconds, tls=options.tls)
+    found = load(
+        options.port,
+        request,
+        rate=options.rate,
+        seconds=options.seconds,
+        connections=options.connections,
+        tls=options.tls,
+        also=options.also,
+    )
     print(json.dumps(asdict(found)))
 
 

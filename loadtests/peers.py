@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from loadtests.processes import Child, accepts, ask, free_port
+from loadtests.processes import READY_S, Child, accepts, ask, free_port
 from loadtests.workload import ISSUER, PARTY, Workload, grants
 
 _SBIN = "/usr/sbin"
@@ -26,11 +26,13 @@ class Peer(ABC):
         port: Where it listens, once started.
         child: The running program.
         besides: What it needs beside it, on the core of the load generator; not counted as its own.
+        ready_within_s: How long its start may take.
     """
 
     name: str
     about: str
     decides = False
+    ready_within_s = READY_S
     child: Child
 
     def __init__(self, workload: Workload, upstream: int, core: int, other: int | None = None) -> None:
@@ -59,7 +61,7 @@ class Peer(ABC):
     def start(self) -> None:
         """Start it and wait until it answers as it should."""
         self.child = Child(self.name, self.command(), self.core, self.folder / "output.log", self.environment())
-        self.child.wait_until(self.is_ready)
+        self.child.wait_until(self.is_ready, self.ready_within_s)
 
     def is_ready(self) -> bool:
         """Whether it takes requests."""

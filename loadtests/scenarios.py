@@ -30,7 +30,7 @@ from loadtests.contenders import PEERS
 from loadtests.measurement import measure
 from loadtests.openloop import Latency, run_pinned
 from loadtests.peers import Sidegate
-from loadtests.processes import BenchError, Child, accepts, free_port
+from loadtests.processes import BenchError, Child, accepts, free_port, hurry
 from loadtests.report import print_findings
 from loadtests.targets import Finding
 from loadtests.variants import Variant, audit_levels, read_gauge, replace_file, shadows, sources
@@ -76,15 +76,9 @@ class Setting:
         return Workload(folder)
 
     def hurry(self, *pids: int) -> None:
-        """Let processes run before everything else, if that is wished for.
-
-        Every thread of them: one that is not run would keep the interpreter lock from the others. The first one, with
-        the event loop, before its own others, as the machine's usual scheduler lets whoever has slept go first.
-        """
-        for pid in pids if self.realtime else ():
-            for thread in Path(f"/proc/{pid}/task").iterdir():
-                priority = 2 if int(thread.name) == pid else 1
-                os.sched_setscheduler(int(thread.name), os.SCHED_RR, os.sched_param(priority))
+        """Let processes run before everything else, if that is wished for."""
+        if self.realtime:
+            hurry(*pids)
 
     def at_rate(self, port: int, request: Path, rate: float) -> Latency:
         """Send *request* to *port* at a constant rate."""
