@@ -16,7 +16,7 @@ JOBS ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help run test test-slow test-compiled wire transparency fuzz check format lock bench bench-engines bench-scenarios micro oracle image-check chart docs alerts pictures site lock clean
+.PHONY: help run test test-slow test-compiled wire transparency fuzz check format lock bench bench-engines bench-scenarios bench-pauses micro oracle image-check chart docs alerts pictures site lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -64,6 +64,10 @@ bench-engines: $(VENV)/.dev ## decisions beside other engines, 1,000 to 1,000,00
 bench-scenarios: $(VENV)/.dev ## what else spec 7 asks for: shadow, audit, bodies, idle connections, start, workers; BENCH_ARGS
 	@sh scripts/install-bench.sh $(BIN)/python
 	$(BIN)/python -m loadtests.scenarios $(BENCH_ARGS)
+
+bench-pauses: $(VENV)/.dev ## what may stop the event loop, provoked one by one: garbage, policy, records, Redis, connections; BENCH_ARGS
+	@sh scripts/install-bench.sh $(BIN)/python
+	$(BIN)/python -m loadtests.pauses $(BENCH_ARGS)
 
 micro: $(VENV)/.dev ## nanoseconds per decision, 1,000 to 1,000,000 bindings
 	$(BIN)/python -m loadtests.micro.decide
