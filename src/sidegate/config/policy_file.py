@@ -56,13 +56,20 @@ def inspect_policy_file(path: Path) -> LoadedPolicy:
     return read_policy(content, str(path))
 
 
-def read_policy(content: bytes, file: str) -> LoadedPolicy:
+def read_policy(content: bytes, file: str, leftovers: list[object] | None = None) -> LoadedPolicy:
     """Read the *content* of a policy file called *file*.
+
+    Args:
+        content: The whole file.
+        file: Its name, for positions.
+        leftovers: What the document was made of is put in here, for who must not free all of it at once.
 
     Raises:
         PolicyError: Carries everything that is wrong, each with file, line and column.
     """
     tree = read_tree(content, file, MAX_POLICY_BYTES)
+    leftovers = [] if leftovers is None else leftovers
+    leftovers.append(tree)
     problems = list(tree.problems)
     if tree.data is None:
         problems = problems or [
@@ -70,6 +77,7 @@ def read_policy(content: bytes, file: str) -> LoadedPolicy:
         ]
         raise PolicyError(tuple(problems))
     written, wrong = validate(WrittenPolicy, tree.data, tree)
+    leftovers.append(written)
     problems += wrong
     warnings: list[Problem] = []
     document = None

@@ -3,7 +3,8 @@
 
 import asyncio
 import gc
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from sidegate.core.model.value import value
 from sidegate.core.policy.compile import compile_document
 from sidegate.core.policy.snapshot import OrganizationSnapshot, Snapshot
 from sidegate.distribution.holder import SnapshotHolder
+from sidegate.distribution.piecework import dismantle, dismantle_free
 from sidegate.distribution.politeness import politely
 from sidegate.telemetry.clock import Clock
 from sidegate.telemetry.log import get_log
@@ -56,14 +58,16 @@ class _Look:
     Attributes:
         files: By file name.
         problems: Of the folder itself.
-        is_changed: Something is to be put in force.
+        snapshot: What is to be put in force; None when nothing has changed.
         failed: Names of files that changed and cannot be used.
+        told: Of the problems of the folder and of every file, as many as people read.
     """
 
     files: Mapping[str, _File]
     problems: tuple[Problem, ...]
-    is_changed: bool
-    failed: tuple[str, ...]
+    snapshot: Snapshot | None = None
+    failed: tuple[str, ...] = ()
+    told: tuple[Problem, ...] = ()
 
     @property
     def all_problems(self) -> tuple[Problem, ...]:
@@ -71,10 +75,14 @@ class _Look:
         return (*self.problems, *(problem for file in self.files.values() for problem in file.problems))
 
 
+MAX_PROBLEMS: Final = 50
+"""Kept of one file, and told of a folder. There may be a hundred thousand, and the event loop would stand still for as
+long as it takes to write them all into the log or into an answer of the admin port."""
+
 _NANOS_PER_MILLI: Final = 1_000_000
 _NO_FILE: Final = _File()
 _GONE: Final = (0, 0, 0, 0)
-_NOTHING: Final = _Look({}, (), is_changed=False, failed=())
+_NOTHING: Final = _Look({}, ())
 
 
 class PolicyDirectory:
@@ -111,6 +119,7 @@ class PolicyDirectory:
         self._compile_options = {} if max_subjects is None else {"max_subjects": max_subjects}
         self._poll_interval_s = poll_interval_s
         self._last = _NOTHING
+        self._retired: list[object] = []
 
     @property
     def source(self) -> str:
@@ -147,8 +156,10 @@ class PolicyDirectory:
 
     def _look_politely(self) -> _Look:
         with politely():
+            # What was replaced is freed here: a hundred thousand bindings at once would stop the loop for 50 ms.
+            deque(dismantle_free(self._retired), maxlen=0)
             look = self._look(must_settle=True)
-            if look.is_changed:
+            if look.snapshot is not None:
                 # What was loaded stays, and would be walked over as soon as the collector is let loose again.
                 gc.freeze()
             return look
@@ -162,8 +173,9 @@ class PolicyDirectory:
             what = f"cannot be read: {exc.strerror}"
             place = Position(str(self._folder), 1, 1)
             problem = Problem(place, "policy.source", what, "restore the folder; what was last good stays in force")
-            is_news = last.problems != (problem,)
-            return _Look(last.files, (problem,), is_changed=False, failed=(self._folder.name,) if is_news else ())
+            failed: tuple[str, ...] = (self._folder.name,) if last.problems != (problem,) else ()
+            told = (problem, *_some([one for file in last.files.values() for one in file.problems]))
+            return _Look(last.files, (problem,), failed=failed, told=told)
         files: dict[str, _File] = {}
         claimed = {
             file.snapshot.organization: name
@@ -172,7 +184,9 @@ class PolicyDirectory:
         }
         for name, path in paths.items():
             known = last.files.get(name, _NO_FILE)
-            files[name] = self._look_at(path, known, claimed, must_settle=must_settle)
+            files[name] = file = self._look_at(path, known, claimed, must_settle=must_settle)
+            if must_settle and len(file.problems) > MAX_PROBLEMS:
+                files[name] = replace(file, problems=_some(file.problems))
         for name, file in last.files.items():
             # Some editors move the old file away before they put the new one there: gone is who is gone twice.
             if name not in paths and file.unsettled != _GONE:
@@ -181,7 +195,12 @@ class PolicyDirectory:
         now = {name: file.snapshot for name, file in files.items() if file.snapshot is not None}
         is_changed = was.keys() != now.keys() or any(was[name] is not now[name] for name in was)
         failed = tuple(name for name, file in files.items() if file.problems and _is_news(file, last.files.get(name)))
-        return _Look(files, (), is_changed=is_changed, failed=failed)
+        told = _some([problem for file in files.values() for problem in file.problems])
+        return _Look(files, (), self._snapshot_of(now.values()) if is_changed else None, failed, told)
+
+    def _snapshot_of(self, organizations: Collection[OrganizationSnapshot]) -> Snapshot:
+        revision = max([self._holder.current.revision + 1, *(one.revision for one in organizations)])
+        return Snapshot(revision, organizations)
 
     def _look_at(self, path: Path, known: _File, claimed: dict[str, str], *, must_settle: bool) -> _File:
         try:
@@ -214,10 +233,13 @@ class PolicyDirectory:
         except OSError as exc:
             place, what = Position(str(path), 1, 1), f"cannot be read: {exc.strerror}"
             return _File(None, known.snapshot, (Problem(place, "file", what, "make it readable, or remove it"),))
+        leftovers: list[object] = []
         try:
-            document = read_policy(content, str(path)).document
+            document = read_policy(content, str(path), leftovers).document
         except PolicyError as exc:
             return _File(signature, known.snapshot, exc.problems)
+        finally:
+            deque(dismantle(leftovers), maxlen=0)
         try:
             claim_organization(claimed, document, path)
         except PolicyError as exc:
@@ -234,17 +256,19 @@ class PolicyDirectory:
             return _File(signature, known.snapshot, exc.problems)
 
     def _apply(self, look: _Look) -> None:
-        self._last = look
+        last, self._last = self._last, look
         now = self._clock.now()
-        if look.is_changed:
-            organizations = [file.snapshot for file in look.files.values() if file.snapshot is not None]
-            revision = max([self._holder.current.revision + 1, *(one.revision for one in organizations)])
-            snapshot = Snapshot(revision, organizations)
+        snapshot = look.snapshot
+        if snapshot is not None:
+            if last is not _NOTHING:
+                self._retired += (last, self._holder.current)
+            # Or it would hold what has to be free before it is taken apart.
+            del last
             self._holder.swap(snapshot, now)
             # What was built stays for long and holds no cycles: collections need not walk over it.
             gc.freeze()
-            _log.info("snapshot_loaded", revision=snapshot.revision, organizations=len(organizations))
-        self._holder.problems = look.all_problems
+            _log.info("snapshot_loaded", revision=snapshot.revision, organizations=len(snapshot.organizations))
+        self._holder.problems = look.told
         self._holder.checked_at = now
         for name in look.failed:
             self._on_failure()
@@ -252,6 +276,16 @@ class PolicyDirectory:
             problems = [str(problem) for problem in (look.problems if file is None else file.problems)]
             kept = self._holder.current.revision
             _log.warning("snapshot_rejected", file=name, kept_revision=kept, problems=problems)
+
+
+def _some(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Return as many of *problems* as people read, and how many more there are."""
+    more = len(problems) - MAX_PROBLEMS
+    if more <= 0:
+        return tuple(problems)
+    position = problems[MAX_PROBLEMS].position
+    told = Problem(position, "policy.source", f"has {more} problems more", "run `sidegate check`, which lists all")
+    return (*problems[:MAX_PROBLEMS], told)
 
 
 def _is_news(file: _File, known: _File | None) -> bool:

@@ -61,6 +61,18 @@ class Piecework:
             self._is_running = False
 
 
+def dismantle_free(retired: list[object]) -> Iterator[None]:
+    """Dismantle those of *retired* that nobody else holds, and leave the others in it for another time."""
+    held: list[object] = []
+    while retired:
+        one = [retired.pop()]
+        if sys.getrefcount(one[0]) == _OURS_ALONE:
+            yield from dismantle(one)
+        else:
+            held += one
+    retired += held
+
+
 def dismantle(things: list[object]) -> Iterator[None]:
     """Let go of *things*, which is emptied, one object at a time.
 

@@ -2,18 +2,23 @@
 
 import asyncio
 import gc
+import json
 import os
 import sys
+import threading
 from pathlib import Path, PosixPath
+from typing import cast
 
 import pytest
 
 from sidegate.core.model.errors import InvariantError, PolicyError
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.policy.snapshot import Snapshot
-from sidegate.distribution.directory import PolicyDirectory
+from sidegate.distribution import directory
+from sidegate.distribution.directory import MAX_PROBLEMS, PolicyDirectory
 from sidegate.distribution.holder import SnapshotHolder
 from sidegate.telemetry.clock import ManualClock
+from sidegate.telemetry.log import LogFormat, configure_log
 from sidegate.telemetry.tasks import TaskSet
 
 VIEWER = "bindings: [{id: b1, who: user:ana, role: Viewer, on: p1}]\n"
@@ -400,3 +405,65 @@ async def test_number_of_kept_subjects(tmp_path: Path) -> None:
     acme.subject("user:a")
     acme.subject("user:b")
     assert acme.subjects_cached == 1
+
+
+class Trace:
+    """Notes which thread frees it."""
+
+    def __init__(self, freed_by: list[int]) -> None:
+        self._freed_by = freed_by
+
+    def __del__(self) -> None:
+        self._freed_by.append(threading.get_ident())
+
+
+async def test_what_was_replaced_is_freed_beside_the_loop(watched: Watched) -> None:
+    """A hundred thousand bindings take 50 ms to free: the event loop does not wait for that."""
+    freed_by: list[int] = []
+    positions = cast("dict[str, object]", watched.holder.current.organizations["acme"].document.positions)
+    positions["trace"] = Trace(freed_by)
+    del positions
+    in_use = watched.holder.current
+    watched.write("acme", DESIGNER)
+    await watched.settle()
+    await watched.directory.refresh()
+    assert in_use.organizations["acme"].document.bindings[0].role == "Viewer"
+    assert freed_by == []
+    del in_use
+    await watched.directory.refresh()
+    assert (len(freed_by), threading.get_ident() in freed_by) == (1, False)
+
+
+async def test_what_was_read_is_freed_beside_the_loop_bit_by_bit(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a file was read into on the way is handed over: dropped at once, it would keep the lock for 130 ms."""
+    leftovers: list[object] = []
+    monkeypatch.setattr(directory, "dismantle", lambda things: map(leftovers.append, things))
+    watched.write("acme", DESIGNER)
+    await watched.settle()
+    assert {type(one).__name__ for one in leftovers} == {"YamlTree", "WrittenPolicy"}
+
+
+async def test_no_more_problems_than_people_read(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file with a thousand mistakes says how many more there are; neither the log nor an answer holds them all."""
+    lines = "".join(f"  - {{id: b{number}, who: user:ana, role: Viewer, on: p1:x}}\n" for number in range(1000))
+    watched.write("acme", f"bindings:\n{lines}")
+    watched.write("globex", f"bindings:\n{lines}")
+    configure_log(sys.stderr, LogFormat.JSON)
+    await watched.settle()
+    problems = watched.holder.problems
+    assert (len(problems), problems[-1].what) == (MAX_PROBLEMS + 1, "has 52 problems more")
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    rejected = [line["problems"] for line in told if line["event"] == "snapshot_rejected"]
+    assert [len(one) for one in rejected] == [MAX_PROBLEMS + 1] * 2
+    assert "has 950 problems more; run `sidegate check`" in rejected[0][-1]
+
+
+async def test_nothing_is_replaced_while_nothing_changes(tmp_path: Path) -> None:
+    """A look that finds nothing new makes nothing new, in an empty folder neither."""
+    made = Watched(tmp_path)
+    made.directory.load()
+    before = made.holder.current
+    await made.settle()
+    assert made.holder.current is before

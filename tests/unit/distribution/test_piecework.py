@@ -2,9 +2,10 @@
 
 import asyncio
 import weakref
+from collections import deque
 from collections.abc import Iterator
 
-from sidegate.distribution.piecework import Piecework, dismantle
+from sidegate.distribution.piecework import Piecework, dismantle, dismantle_free
 from sidegate.telemetry.tasks import TaskSet
 
 
@@ -83,3 +84,14 @@ def test_what_somebody_else_holds_stays() -> None:
     for _ in dismantle([[inner, shared]]):
         pass
     assert (inner, shared.inner) == ([shared], ("inside",))
+
+
+def test_only_what_nobody_else_holds_is_dismantled() -> None:
+    """The rest waits: let go of now, it would be freed in one go by whoever drops it last."""
+    held = [Part(1)]
+    retired: list[object] = [held, [Part(2)]]
+    deque(dismantle_free(retired), maxlen=0)
+    assert (retired, held[0].inner) == ([held], (1,))
+    del held
+    deque(dismantle_free(retired), maxlen=0)
+    assert retired == []

@@ -1,5 +1,6 @@
 """A digest over what a policy document means."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -10,6 +11,7 @@ from sidegate.core.model.errors import Position
 from sidegate.core.model.principal import AccountState
 from sidegate.core.model.target import ALL_PROJECTS, Kind, parse_scope
 from sidegate.core.model.units import Millis, UnixMillis
+from sidegate.core.policy import digest
 from sidegate.core.policy.digest import digest_of
 from sidegate.core.policy.document import (
     ApprovalRule,
@@ -173,3 +175,21 @@ def test_everything_else_counts() -> None:
     """Every field of every entry: no two of these documents have the same digest."""
     digests = {name: digest_of(document) for name, document in {"as-is": WHOLE, **CHANGES}.items()}
     assert len(CHANGES) + 1 == len(set(digests.values()))
+
+
+def test_never_much_is_sorted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sorting keeps the interpreter lock until it is done: of a large document pieces are sorted, then merged."""
+    bindings = tuple(BindingEntry(f"b{n * 7 % 100}", "user:ana", "Viewer", parse_scope("p1")) for n in range(100))
+    document = PolicyDocument("acme", bindings=bindings)
+    whole = digest_of(document)
+    sizes: list[int] = []
+
+    def count(items: Iterable[str]) -> list[str]:
+        found = sorted(items)
+        sizes.append(len(found))
+        return found
+
+    monkeypatch.setattr(digest, "_SORTED_AT_ONCE", 10)
+    monkeypatch.setattr(digest, "sorted", count, raising=False)
+    assert digest_of(replace(document, bindings=tuple(reversed(bindings)))) == whole
+    assert max(sizes) == 10
