@@ -12,6 +12,7 @@ from sidegate.control.admin import AdminServer, admin_application
 from sidegate.control.authzen import AuthZen
 from sidegate.control.configuration import Configuration
 from sidegate.control.explanations import Explanations, spool_finder
+from sidegate.control.forward_auth import ForwardAuth
 from sidegate.control.probes import Probes
 from sidegate.control.readiness import audit_check, listener_check, policy_check, redis_check
 from sidegate.control.recorded import RecordedDecider
@@ -19,6 +20,7 @@ from sidegate.control.snapshots import Snapshots
 from sidegate.control.tap import Taps
 from sidegate.core.model.errors import Problem
 from sidegate.core.trail.durability import Durability
+from sidegate.proxy.inquiry import Inquirer, Inquiry
 from sidegate.telemetry.exposition import Exposition
 from sidegate.telemetry.health import Health, workers_check
 from sidegate.telemetry.shared import Readings
@@ -30,6 +32,7 @@ class Admin:
     Args:
         process: Whose parts are shown.
         readings: The numbers of every process.
+        inquirer: Decides requests that other proxies forward.
         is_accepting: Whether the data port takes new connections.
         writable: What keeps records from being written, on the data port or here; None for nothing.
     """
@@ -38,6 +41,7 @@ class Admin:
         self,
         process: Process,
         readings: Readings,
+        inquirer: Inquirer,
         is_accepting: Callable[[], bool],
         writable: Callable[[], Problem | None],
     ) -> None:
@@ -60,17 +64,21 @@ class Admin:
             ),
             Configuration(lambda: masked(settings)),
             AuthZen(RecordedDecider(process.policies, process.trail, process.metrics, process.clock)),
+            ForwardAuth(lambda *asked: inquirer.ask(Inquiry(*asked))),
         )
+        self._inquirer = inquirer
         self._server = AdminServer(admin_application(parts, _names(settings.admin.address)))
 
     async def start(self, listening: socket.socket) -> None:
         """Begin to answer on *listening*."""
         listening.listen(BACKLOG)
+        self._inquirer.start()
         await self._server.start(listening)
 
     async def close(self) -> None:
         """Stop answering."""
         await self._server.close()
+        self._inquirer.close()
 
 
 def _names(address: object) -> tuple[str, ...]:

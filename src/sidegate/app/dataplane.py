@@ -20,6 +20,7 @@ from sidegate.credentials.reverification import Reverifier
 from sidegate.proxy.attestor import Attestor
 from sidegate.proxy.forwarding import Peers
 from sidegate.proxy.gateway import Gateway, Limits
+from sidegate.proxy.inquiry import Inquirer, TellingPool
 from sidegate.proxy.machines import MachineWatch
 from sidegate.proxy.reading import MIN_REVISION, Readings
 from sidegate.proxy.refusals import Refusals
@@ -30,6 +31,26 @@ _MILLIS_PER_SECOND: Final = 1000
 
 def build_gateway(process: Process, identity: Identity) -> Gateway:
     """Put the parts of the data plane together, on the running loop."""
+    machines = _machines(process)
+    completions = process.blueprint.settings.audit.completions is Completions.ALL
+    return _gateway(process, identity, _pool(process), machines, records_completions=completions)
+
+
+def build_inquirer(process: Process, identity: Identity, machines: MachineWatch | None = None) -> Inquirer:
+    """Build what decides requests that another proxy forwards.
+
+    Args:
+        process: Its parts.
+        identity: Proves who asks.
+        machines: Those that the data port of the same process watches; None where there is none.
+    """
+    pool = TellingPool(limit=process.blueprint.settings.limits.in_flight, tasks=process.tasks)
+    return Inquirer(_gateway(process, identity, pool, machines or _machines(process), records_completions=False))
+
+
+def _gateway(
+    process: Process, identity: Identity, pool: UpstreamPool, machines: MachineWatch, *, records_completions: bool
+) -> Gateway:
     settings, routes = process.blueprint.settings, process.blueprint.routes
     assertion = process.blueprint.assertion
     surfaces = {
@@ -45,25 +66,30 @@ def build_gateway(process: Process, identity: Identity) -> Gateway:
         verifier=identity.verifier,
         reverifier=Reverifier(identity.state, surfaces),
         trail=process.trail,
-        pool=_pool(process),
+        pool=pool,
         refusals=Refusals(
             process.clock, hidden=settings.hide, minimal=settings.problem_detail is ProblemDetail.MINIMAL
         ),
         metrics=process.metrics,
-        machines=MachineWatch(
-            AnomalyRules(
-                rate_multiple=settings.anomalies.rate_multiple,
-                min_requests=settings.anomalies.min_requests,
-                denials=settings.anomalies.denials,
-                window=settings.anomalies.window_ms,
-            ),
-            process.trail,
-            process.metrics.cells,
-            denies=settings.anomalies.on_anomaly is OnAnomaly.DENY,
-        ),
+        machines=machines,
         peers=Peers(settings.trusted_proxies),
         attestor=None if assertion is None else Attestor(assertion),
-        records_completions=settings.audit.completions is Completions.ALL,
+        records_completions=records_completions,
+    )
+
+
+def _machines(process: Process) -> MachineWatch:
+    anomalies = process.blueprint.settings.anomalies
+    return MachineWatch(
+        AnomalyRules(
+            rate_multiple=anomalies.rate_multiple,
+            min_requests=anomalies.min_requests,
+            denials=anomalies.denials,
+            window=anomalies.window_ms,
+        ),
+        process.trail,
+        process.metrics.cells,
+        denies=anomalies.on_anomaly is OnAnomaly.DENY,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from sidegate.app.accepting import Acceptor
 from sidegate.app.admin import Admin
-from sidegate.app.dataplane import build_gateway
+from sidegate.app.dataplane import build_gateway, build_inquirer
 from sidegate.app.entrance import open_entrance
 from sidegate.app.identity import Identity
 from sidegate.app.process import Process
@@ -26,12 +26,16 @@ class Server:
     Args:
         process: Its parts, started.
         listening: A bound socket.
+
+    Attributes:
+        inquirer: Decides what others forward by the same credentials.
     """
 
     def __init__(self, process: Process, listening: socket.socket) -> None:
         self._process = process
         self._identity = Identity(process.blueprint.settings, process.clock, process.part)
         gateway = build_gateway(process, self._identity)
+        self.inquirer = build_inquirer(process, self._identity, gateway.machines)
         self._watch_gauges(gateway.limits.connections)
         self._acceptor = Acceptor(gateway, listening, open_entrance(gateway, process))
 
@@ -71,7 +75,8 @@ async def serve_alone(process: Process, data: socket.socket, admin: socket.socke
     process.start()
     process.metrics.cells[WORKER_STARTS] = 1
     server = Server(process, data)
-    port = Admin(process, readings_of(process.metrics), lambda: server.is_accepting, lambda: process.trail.writable)
+    readings = readings_of(process.metrics)
+    port = Admin(process, readings, server.inquirer, lambda: server.is_accepting, lambda: process.trail.writable)
     try:
         await port.start(admin)
         await server.start()
@@ -107,17 +112,22 @@ async def serve_data(process: Process, data: socket.socket, number: int, board: 
 async def serve_admin(process: Process, admin: socket.socket, board: Board, standing: Standing) -> None:
     """Serve the admin port for all workers until asked to stop; what they decide and count is theirs."""
     process.start()
+    identity = Identity(process.blueprint.settings, process.clock, process.part)
+    process.watch_link(identity.link)
     port = Admin(
         process,
         partial(_readings, board, process),
+        build_inquirer(process, identity),
         lambda: standing.accepting == standing.workers and not process.stopping.is_set(),
         lambda: process.trail.writable or _mute(standing),
     )
     try:
         await port.start(admin)
+        await identity.start(process.tasks)
         await process.stopping.wait()
     finally:
         await port.close()
+        await identity.close()
         await process.close()
 
 

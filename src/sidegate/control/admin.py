@@ -69,7 +69,13 @@ def admin_application(parts: Sequence[Part], hosts: Collection[str] = ()) -> web
     served = [route for part in parts for route in part.routes()]
     routes = [Route("GET", "/", "this list", _Index(served).index), *served]
     application = web.Application(
-        middlewares=[guard(frozenset(host.lower() for host in hosts), [str(route) for route in routes])],
+        middlewares=[
+            guard(
+                frozenset(host.lower() for host in hosts),
+                [str(route) for route in routes],
+                [route.handler for route in routes if route.is_relayed],
+            )
+        ],
         client_max_size=MAX_BODY_BYTES,
     )
     application.on_response_prepare.append(protect)

@@ -105,20 +105,22 @@ def _of_aiohttp(error: web.HTTPException, routes: Collection[str]) -> AdminError
             return AdminError(HTTPStatus(error.status), error.reason, "see `GET /` for the routes of this port")
 
 
-def guard(hosts: Collection[str], routes: Collection[str]) -> Middleware:
+def guard(hosts: Collection[str], routes: Collection[str], relayed: Collection[Handler] = ()) -> Middleware:
     """Return the middleware around every handler.
 
     Args:
         hosts: Names, in lower case, under which the port may be asked, beside localhost and every address.
         routes: What the page of an unknown route lists.
+        relayed: Handlers of requests that others pass on; these bring the headers of whoever sent them.
     """
 
     @web.middleware
     async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            _require_host(request, hosts)
-            _require_same_site(request)
-            _require_json(request)
+            if handler not in relayed:
+                _require_host(request, hosts)
+                _require_same_site(request)
+                _require_json(request)
             response = await handler(request)
         except AdminError as error:
             response = problem_answer(error)
