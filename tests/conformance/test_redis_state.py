@@ -10,7 +10,7 @@ from tests.integration.redis.conftest import cluster, shared_cluster
 from tests.integration.redis.servers import Cluster, RedisServer
 
 from sidegate.core.model.decision import Reason
-from sidegate.core.model.errors import DependencyError
+from sidegate.core.model.errors import DependencyError, InvariantError
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.credentials.events import Revoked, RevokedKind
 from sidegate.credentials.redis_following import DOUBTED, SETTLE
@@ -271,6 +271,28 @@ def test_nothing_is_believed_for_too_long(stores: RedisStores) -> None:
     assert not worker.know((RevokedKind.SESSION, "s9"))
     assert worker.wait(worker.state.connect())
     assert worker.failure is None
+
+
+def test_nothing_is_believed_once_nobody_follows(stores: RedisStores) -> None:
+    """Whatever breaks while revocations are taken in, nothing is relied on from then on, even if Redis is there."""
+    other = stores.worker()
+    other.revoke(Revoked(RevokedKind.SESSION, "s0", T))
+    worker = stores.worker()
+
+    def break_down(_event: Revoked) -> None:
+        raise InvariantError("a listener broke")
+
+    worker.subscribe(break_down)
+    other.revoke(REVOKED)
+    before = worker.version
+    with pytest.raises(InvariantError):
+        worker.wait(worker.state.run())
+    assert worker.failure is not None
+    assert "restart sidegate" in worker.failure
+    assert worker.version > before
+    assert worker.wait(worker.state.connect())
+    assert worker.failure is not None
+    assert not worker.know((RevokedKind.SESSION, "s9"))
 
 
 def test_forgetting_makes_everybody_look_again(stores: RedisStores) -> None:

@@ -52,6 +52,7 @@ class RedisState:
 
     __slots__ = (
         "_fetcher",
+        "_is_given_up",
         "_max_staleness",
         "_patience_s",
         "_store",
@@ -77,6 +78,7 @@ class RedisState:
         self._patience_s = patience / 1000
         self._max_staleness = max_staleness
         self._subscribers: list[OnRevoked] = []
+        self._is_given_up = False
         # Plain attributes: they are read for every request, and a property costs three times as much.
         self.version = 0
         self.failure: str | None = "sessions and revocations were not read from redis yet"
@@ -151,14 +153,22 @@ class RedisState:
 
     async def run(self) -> None:
         """Follow changes until cancelled. To be started once as a task, beside :meth:`watch`."""
-        await self.following.run()
+        try:
+            await self.following.run()
+        except Exception as error:
+            self._give_up(error)
+            raise
 
     async def watch(self) -> None:
         """See that nothing is believed for too long, and write what waits, until cancelled."""
-        while True:
-            await asyncio.sleep(PAUSE_S)
-            self.judge_age()
-            self._writer.write_soon()
+        try:
+            while True:
+                await asyncio.sleep(PAUSE_S)
+                self.judge_age()
+                self._writer.write_soon()
+        except Exception as error:
+            self._give_up(error)
+            raise
 
     async def connect(self) -> bool:
         """Take in what was missed; returns whether Redis was there and can be believed."""
@@ -196,7 +206,14 @@ class RedisState:
         self.version += 1
 
     def _rely(self) -> None:
-        self.failure = None
+        if not self._is_given_up:
+            self.failure = None
+
+    def _give_up(self, error: Exception) -> None:
+        """Believe nothing any more: nobody follows revocations, or sees how old what is held is."""
+        self._is_given_up = True
+        self.failure = f"revocations are followed no more ({type(error).__name__}: {error}); restart sidegate"
+        self.version += 1
 
     def _forget(self) -> None:
         self._fetcher.discard()

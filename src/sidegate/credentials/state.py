@@ -125,8 +125,8 @@ class FollowedState:
         """Write the activity that waits and take in what others wrote. To be called often: it is one system call
         when nothing happened.
 
-        A log that cannot be read makes :attr:`failure` say so until it can; one that is not what was written makes it
-        say so for good: revocations may be among what is missing.
+        A log that cannot be read makes :attr:`failure` say so until it can; one that is not what was written, or cannot
+        be taken in, makes it say so for good: revocations may be among what is missing.
         """
         if isinstance(self.failure, _Broken):
             return
@@ -173,8 +173,14 @@ class FollowedState:
         self._pending.clear()
 
     def _catch_up(self) -> None:
-        for event in self._log.read():
-            self._table.apply(event)
+        events = self._log.read()
+        try:
+            for event in events:
+                self._table.apply(event)
+        except Exception as error:
+            # The rest of what was read is lost, and nobody knows what it revoked.
+            self._fail(_Broken(f"an event could not be taken in ({type(error).__name__}: {error}); restart sidegate"))
+            raise
         self.version = self._table.version
 
     def _apply(self, event: Event) -> None:
@@ -182,7 +188,7 @@ class FollowedState:
         self.version = self._table.version
 
     def _fail(self, why: str) -> None:
-        if self.failure is None:
+        if self.failure is None or isinstance(why, _Broken):
             # So that credentials verified before are looked at again, and refused.
             self._table.version += 1
             self.version = self._table.version

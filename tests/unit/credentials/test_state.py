@@ -2,9 +2,10 @@
 
 import pytest
 
+from sidegate.core.model.errors import InvariantError
 from sidegate.core.model.units import UnixMillis
 from sidegate.credentials import state
-from sidegate.credentials.events import SessionSeen
+from sidegate.credentials.events import Revoked, RevokedKind, SessionSeen
 from sidegate.credentials.memory import MemoryHub
 from sidegate.credentials.state import FollowedState
 
@@ -14,6 +15,27 @@ T = UnixMillis(1_800_000_000_000)
 def seen(session_id: str, offset: int) -> SessionSeen:
     """Return activity."""
     return SessionSeen(session_id, "user:ana", "acme", "web", T, UnixMillis(T + offset))
+
+
+def test_an_event_that_cannot_be_taken_in() -> None:
+    """Whatever breaks while revocations are taken in, the rest of them is lost: nothing is relied on from then on."""
+    hub = MemoryHub()
+    worker, other = FollowedState(hub.open()), FollowedState(hub.open())
+
+    def break_down(_event: Revoked) -> None:
+        raise InvariantError("a listener broke")
+
+    worker.subscribe(break_down)
+    for number in range(2):
+        other.revoke(Revoked(RevokedKind.SESSION, f"s{number}", T))
+    before = worker.version
+    with pytest.raises(InvariantError):
+        worker.poll()
+    assert worker.failure is not None
+    assert "restart sidegate" in worker.failure
+    assert worker.version > before
+    worker.poll()
+    assert worker.failure is not None
 
 
 def test_activity_that_cannot_be_written_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
