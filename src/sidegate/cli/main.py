@@ -29,7 +29,7 @@ COMMANDS: Final = {
     "top": "Show live what a running sidecar does: decisions, denials by reason, latency, upstream, audit, policy.",
     "tap": "Watch what a running sidecar decides, until Ctrl-C.",
     "decide": "Decide requests from standard input, one JSON object to a line.",
-    "policy": "Test, compare, show and publish policies.",
+    "policy": "Test, compare, show, publish and patch policies.",
     "shadow": "Report where the candidate policy differs from the enforced one.",
     "key": "Make, rotate, revoke and list API keys.",
     "session": "Create, list and revoke sessions.",

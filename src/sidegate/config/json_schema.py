@@ -1,4 +1,4 @@
-"""JSON Schemas of our three files, made from the models that read them, so that editors complete and check the same."""
+"""JSON Schemas of our files, made from the models that read them, so that editors complete and check the same."""
 
 import json
 from importlib.resources import files
@@ -8,11 +8,17 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from sidegate.config.listener_model import Listener
+from sidegate.config.patch_file import WrittenPatch
 from sidegate.config.policy_model import WrittenPolicy
 from sidegate.config.routes_model import WrittenRoutes
 from sidegate.config.settings_model import Settings, plain
 
-MODELS: Final[dict[str, type[BaseModel]]] = {"sidegate": Settings, "routes": WrittenRoutes, "policy": WrittenPolicy}
+MODELS: Final[dict[str, type[BaseModel]]] = {
+    "sidegate": Settings,
+    "routes": WrittenRoutes,
+    "policy": WrittenPolicy,
+    "policy-patch": WrittenPatch,
+}
 """By the name of the schema: ``schemas/<name>.json``."""
 
 

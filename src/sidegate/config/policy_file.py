@@ -88,8 +88,8 @@ def read_policy(content: bytes, file: str, leftovers: list[object] | None = None
             kind = problems if finding.severity is Severity.ERROR else warnings
             kind.append(Problem(place, finding.key, finding.what, finding.hint))
     if problems or document is None:
-        raise PolicyError(tuple(sorted(problems, key=_in_order)))
-    return LoadedPolicy(file, document, tuple(sorted(warnings, key=_in_order)))
+        raise PolicyError(tuple(sorted(problems, key=in_order)))
+    return LoadedPolicy(file, document, tuple(sorted(warnings, key=in_order)))
 
 
 def load_policy_directory(folder: Path) -> tuple[LoadedPolicy, ...]:
@@ -150,15 +150,16 @@ def policy_files(folder: Path) -> list[Path]:
     )
 
 
-def _in_order(problem: Problem) -> tuple[int, int, str]:
+def in_order(problem: Problem) -> tuple[int, int, str]:
+    """Return what problems of one file are sorted by."""
     place = problem.position
     return (0, 0, problem.key) if place is None else (place.line, place.column, problem.key)
 
 
 def _document(written: WrittenPolicy, tree: YamlTree) -> PolicyDocument:
-    positions = dict(_positions(written, tree, (), ""))
+    positions = dict(entry_positions(written, tree, (), ""))
     if written.candidate is not None:
-        positions.update(_positions(written.candidate, tree, ("candidate",), CANDIDATE_PREFIX))
+        positions.update(entry_positions(written.candidate, tree, ("candidate",), CANDIDATE_PREFIX))
         positions[f"{CANDIDATE_PREFIX}remove"] = tree.key_position(("candidate", "remove"))
     return PolicyDocument(
         organization=written.organization,
@@ -176,7 +177,7 @@ def _document(written: WrittenPolicy, tree: YamlTree) -> PolicyDocument:
     )
 
 
-def _positions(sections: Sections, tree: YamlTree, around: Place, prefix: str) -> Iterator[tuple[str, Position]]:
+def entry_positions(sections: Sections, tree: YamlTree, around: Place, prefix: str) -> Iterator[tuple[str, Position]]:
     """Yield where each entry was written, by its key. Of entries with one id the last one is named: it is the one too
     many."""
     for section, kind in (("roles", "role"), ("members", "member"), ("groups", "group")):

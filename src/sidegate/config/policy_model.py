@@ -47,8 +47,8 @@ from sidegate.core.policy.document import (
     SessionLimits,
 )
 
-_YEAR_S: Final = 366 * 86_400
-_YEAR_MS: Final = _YEAR_S * 1000
+MAX_MFA_AGE_S: Final = 366 * 86_400
+_YEAR_MS: Final = MAX_MFA_AGE_S * 1000
 _Authorities = tuple[Authority, ...]
 
 
@@ -292,7 +292,7 @@ class WrittenPolicy(Sections):
 
     organization: OrganizationName = Field(description="Name of the organization.", examples=["acme"])
     mfa_max_age_s: Whole = Field(
-        default=DEFAULT_MFA_MAX_AGE_S, ge=0, le=_YEAR_S, description="How old a second factor may be."
+        default=DEFAULT_MFA_MAX_AGE_S, ge=0, le=MAX_MFA_AGE_S, description="How old a second factor may be."
     )
     sessions: dict[SurfaceName, WrittenSessionLimits] = Field(default={}, description="Tighter limits by surface.")
     candidate: WrittenCandidate | None = Field(default=None, description="What is tried in the shadow.")

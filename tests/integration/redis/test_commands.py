@@ -88,3 +88,57 @@ def test_signed(redis: RedisServer, policy: Path, tmp_path: Path) -> None:
     assert len(header[-1]) == 128
     done = run("policy", "publish", str(policy), "--redis", redis.url, "--signing-key", str(policy))
     assert (done.returncode, "no private key" in done.stderr) == (78, True), done.stderr
+
+
+CHANGE = """organization: acme
+put:
+  bindings:
+    - {id: new, who: user:ana, role: Nobody, on: p7}
+remove:
+  bindings: [ana-p1]
+"""
+
+
+def test_patch(redis: RedisServer, policy: Path, tmp_path: Path) -> None:
+    """A dry run writes nothing; a change is told entry by entry, with its revision."""
+    url = ("--redis", redis.url)
+    first = run("policy", "publish", str(policy), "--quiet", *url).stdout.strip()
+    change = tmp_path / "change.yaml"
+    change.write_text(CHANGE)
+    dry = run("policy", "patch", str(change), "--dry-run", *url)
+    assert (dry.returncode, dry.stdout.splitlines()[0]) == (0, "acme: 2 changes")
+    assert "- bindings ana-p1" in dry.stdout
+    assert f"+ bindings new: user:ana is Nobody on p7  {change}:4:7" in dry.stdout
+    assert f"would write 1 account; at revision {first}" in dry.stdout
+    assert f"{change}:4:7: `new` gives the role `Nobody`, which nobody knows" in dry.stderr
+    late = run("policy", "patch", str(change), "--expect-revision", "7", *url)
+    assert (late.returncode, f"is at revision {first}, not at 7" in late.stderr) == (1, True)
+    done = run("policy", "patch", str(change), "--expect-revision", first, "-o", "json", *url)
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["published"], told["subjects"]) == (0, True, ["user:ana"])
+    assert (told["previous_revision"], told["min_revision"] > int(first)) == (int(first), True)
+    assert [warning["line"] for warning in told["warnings"]] == [4]
+    again = run("policy", "patch", str(change), *url)
+    assert (again.returncode, f"{change}:6:14: `ana-p1` is not there" in again.stderr) == (78, True)
+    assert run("policy", "diff", str(policy), "--published", *url).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "says"),
+    [
+        pytest.param(
+            '{"organization": "acme", "remove": {"denies": ["d"]}}', 78, "<stdin>:1:48: `d` is not", id="gone"
+        ),
+        pytest.param('{"organization": "acme", "put": {"mfa_max_age_s": 7}}', 0, "", id="done"),
+        pytest.param('{"organization": "other", "put": {"mfa_max_age_s": 7}}', 78, "publish it whole", id="not-there"),
+        pytest.param("organization: [", 78, "<stdin>:2:1", id="no-yaml"),
+        pytest.param("", 65, "standard input", id="nothing"),
+    ],
+)
+def test_patch_from_standard_input(redis: RedisServer, policy: Path, text: str, code: int, says: str) -> None:
+    """As `-`; what is wrong is told with its place there."""
+    run("policy", "publish", str(policy), "--redis", redis.url)
+    command = [sys.executable, "-m", "sidegate", "policy", "patch", "-", "--quiet", "--redis", redis.url]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, says in done.stderr) == (code, True), done.stderr
+    assert done.stdout.strip().isdigit() is (code == 0)

@@ -66,7 +66,7 @@ def publish_command(
 
     found = with_redis(redis, config, publish)
     if output is Format.JSON:
-        show_json([_describe(published, changes, is_done=not dry_run) for published, changes in found])
+        show_json([describe_written(published, changes, is_done=not dry_run) for published, changes in found])
     elif quiet:
         for published, _ in found:
             say(str(published.revision))
@@ -82,23 +82,36 @@ def _summary(published: Published, *, is_done: bool) -> str:
     plan = published.plan
     if plan.is_empty:
         return f"{plan.org}: nothing to publish; revision {published.revision}"
-    parts = [
-        *(["the header"] if plan.header is not None else []),
-        *([f"{len(plan.subjects)} accounts"] if plan.subjects else []),
-        *([f"{len(plan.keys)} keys"] if plan.keys else []),
-    ]
     verb = "published" if is_done else "would publish"
     end = f"; revision {published.revision}" if is_done else ""
-    return f"{plan.org}: {verb} {', '.join(parts)}{end}"
+    return f"{plan.org}: {verb} {list_written(plan)}{end}"
 
 
-def _describe(published: Published, changes: tuple[EntryChange, ...], *, is_done: bool) -> dict[str, object]:
+def list_written(plan: Plan) -> str:
+    """Say what *plan* writes: ``the header (1 page of it), 2 accounts``."""
+    pages = f" ({_counted(len(plan.pages), 'page')} of it)" if plan.pages else ""
+    parts = [
+        *([f"the header{pages}"] if plan.header is not None else []),
+        *([_counted(len(plan.subjects), "account")] if plan.subjects else []),
+        *([_counted(len(plan.keys), "key")] if plan.keys else []),
+    ]
+    # Of an organization that was published in an earlier form the ids alone may be missing.
+    return ", ".join(parts) or "what publishers find ids by"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def describe_written(published: Published, changes: tuple[EntryChange, ...], *, is_done: bool) -> dict[str, object]:
+    """Return what a publish, or a dry run of it, came to, for JSON."""
     plan: Plan = published.plan
     return {
         "organization": plan.org,
         "published": is_done and not plan.is_empty,
         "min_revision": published.revision,
         "header": plan.header is not None,
+        "pages": sorted(plan.pages),
         "subjects": sorted(plan.subjects),
         "keys": sorted(plan.keys),
         "changes": [{"kind": one.kind, "section": one.section, "id": one.key} for one in changes],
