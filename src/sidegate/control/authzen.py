@@ -2,8 +2,9 @@
 
 How the words map: ``subject`` is the account (``type`` user or service), ``action.name`` an authority or a primitive,
 ``resource`` the target (``type`` its kind, ``id`` its written form, ``properties.organization`` where it belongs),
-``context`` what the credential proved (``surface``, ``mfa_age_s``, ``source``, ``credential``, ``chain``). The time is
-always now, and nobody can bring along an approval.
+``context`` what the credential proved (``surface``, ``mfa_age_s``, ``source``, ``credential``, ``chain``). An organization
+in ``subject.properties`` is the one that the account acts in; where only one of the two is said, it is both. ``org`` means
+the same everywhere. The time is always now, and nobody can bring along an approval.
 """
 
 from collections.abc import Mapping
@@ -32,7 +33,8 @@ MAX_EVALUATIONS: Final = 1000
 
 _PARTS: Final = ("subject", "action", "resource", "context")
 _CONTEXT: Final = ("surface", "mfa_age_s", "source", "credential", "chain")
-_RESOURCE: Final = ("organization", "subtree")
+_ORGANIZATION: Final = ("organization", "org")
+_RESOURCE: Final = (*_ORGANIZATION, "subtree")
 
 _ASKED_AS: Final = {
     "org": "resource.properties.organization",
@@ -76,11 +78,21 @@ def _require_spelling(given: Mapping[str, object], known: tuple[str, ...], key: 
             raise _refuse(f"{key}.{name}", "is not known", f"did you mean `{near[0]}`?")
 
 
+def _organization(given: Mapping[str, object], key: str) -> object:
+    """Return the organization that *given* names; None if it names none."""
+    first, second = (given.get(name) for name in _ORGANIZATION)
+    if first is not None and second is not None and first != second:
+        raise _refuse(f"{key}.org", "is not `organization`, which means the same", "write one of them")
+    return second if first is None else first
+
+
 def _translate(document: Mapping[str, object]) -> dict[str, object]:
     """Return the evaluation as a question of spec 6.4."""
     subject, action, resource, context = (_object(document.get(part), part) for part in _PARTS)
     properties = _object(resource.get("properties"), "resource.properties")
+    described = _object(subject.get("properties"), "subject.properties")
     _require_spelling(properties, _RESOURCE, "resource.properties")
+    _require_spelling(described, _ORGANIZATION, "subject.properties")
     _require_spelling(context, _CONTEXT, "context")
     kind, account = subject.get("type"), subject.get("id")
     if not (isinstance(kind, str) and isinstance(account, str)):
@@ -92,9 +104,12 @@ def _translate(document: Mapping[str, object]) -> dict[str, object]:
         name = AUTHORITY_OF[primitive].value
         if primitive in SUBTREE_PRIMITIVES:
             subtree = True
-    credential = {"id": "authzen", **_object(context.get("credential"), "context.credential")}
+    acting = _organization(described, "subject.properties")
+    belongs = _organization(properties, "resource.properties")
+    own = {} if acting is None else {"org": acting}
+    credential = {"id": "authzen", **own, **_object(context.get("credential"), "context.credential")}
     return {
-        "org": properties.get("organization"),
+        "org": acting if belongs is None else belongs,
         "account": f"{kind}:{account}",
         "authority": name,
         "target": resource.get("id"),

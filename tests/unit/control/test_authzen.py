@@ -38,6 +38,51 @@ async def client(
     return await serve(AuthZen(RecordedDecider(holder, trail, metrics, clock)))
 
 
+IN_ACME = {"properties": {"organization": "acme"}}
+BARE = {"type": "branch", "id": "p1@x"}
+
+
+@pytest.mark.parametrize(
+    ("subject", "resource", "target_org", "acting_org"),
+    [
+        pytest.param(ANA, BARE | {"properties": {"org": "acme"}}, "acme", "acme", id="short"),
+        pytest.param(ANA | IN_ACME, BARE, "acme", "acme", id="of-the-subject-alone"),
+        pytest.param(ANA | {"properties": {"org": "globex"}}, ON_X, "acme", "globex", id="of-both"),
+        pytest.param(
+            ANA | IN_ACME, BARE | {"properties": {"org": "acme", "organization": "acme"}}, "acme", "acme", id="alike"
+        ),
+    ],
+)
+def test_whose_organization(
+    subject: dict[str, Any], resource: dict[str, Any], target_org: str, acting_org: str
+) -> None:
+    """The account acts in one and the target belongs to one; said of one of them it holds for both."""
+    query = read_evaluation({"subject": subject, "action": WRITE, "resource": resource}, NOW).query
+    assert (query.target.org, query.credential.org) == (target_org, acting_org)
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "key"),
+    [
+        pytest.param(
+            ALLOWED | {"resource": BARE | {"properties": {"org": "acme", "organization": "globex"}}},
+            "resource.properties.org",
+            id="two-names-differ",
+        ),
+        pytest.param(
+            ALLOWED | {"subject": ANA | {"properties": {"organisation": "acme"}}},
+            "subject.properties.organisation",
+            id="misspelt",
+        ),
+    ],
+)
+def test_organization_in_two_ways(evaluation: dict[str, Any], key: str) -> None:
+    """What could be meant in two ways is refused, under its name."""
+    with pytest.raises(QuestionError) as caught:
+        read_evaluation(evaluation, NOW)
+    assert [problem.key for problem in caught.value.problems] == [key]
+
+
 def test_an_evaluation_is_the_question_in_other_words() -> None:
     """Everything that counts in a decision can be said."""
     evaluation = {
