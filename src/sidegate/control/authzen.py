@@ -2,9 +2,9 @@
 
 How the words map: ``subject`` is the account (``type`` user or service), ``action.name`` an authority or a primitive,
 ``resource`` the target (``type`` its kind, ``id`` its written form, ``properties.organization`` where it belongs),
-``context`` what the credential proved (``surface``, ``mfa_age_s``, ``source``, ``credential``, ``chain``). An organization
-in ``subject.properties`` is the one that the account acts in; where only one of the two is said, it is both. ``org`` means
-the same everywhere. The time is always now, and nobody can bring along an approval.
+``context`` what the credential proved (``surface``, ``mfa_age_s``, ``source``, ``credential``, ``chain``). An
+organization in ``subject.properties`` is the one that the account acts in; where only one of the two is said, it is
+both. ``org`` means the same everywhere. The time is always now, and nobody can bring along an approval.
 """
 
 from collections.abc import Mapping
