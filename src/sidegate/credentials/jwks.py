@@ -261,15 +261,21 @@ class JwksSource:
         try:
             self._take(await self._fetcher.fetch())
         except DependencyError as error:
-            if self._healthy is not False:
-                _log.warning("key_set_refresh_failed", why=str(error), kept_keys=len(self.current.by_kid))
-            self._healthy = False
+            self._tell_failure(str(error))
+            return False
+        except Exception as error:  # noqa: BLE001  (the rim: keys that are never fetched again could not be withdrawn)
+            self._tell_failure(f"{type(error).__name__}: {error}; this is a bug of sidegate")
             return False
         if not self._healthy:
             _log.info("key_set_loaded", keys=len(self.current.by_kid))
         self._healthy = True
         self._good_ns = self._clock.monotonic_ns()
         return True
+
+    def _tell_failure(self, why: str) -> None:
+        if self._healthy is not False:
+            _log.warning("key_set_refresh_failed", why=why, kept_keys=len(self.current.by_kid))
+        self._healthy = False
 
     def _take(self, document: bytes | None) -> None:
         """Put the set in *document* in place; None, or the same bytes again, only make the present one last."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Final, assert_never
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
     SECP256R1,
@@ -234,7 +234,7 @@ def _read_jwk(jwk: object, algorithms: frozenset[Algorithm]) -> VerificationKey 
         return "is for an algorithm that is not allowed"
     try:
         material = reader(jwk)
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:  # the latter e.g. for Ed25519 on a machine in FIPS mode
         return f"is malformed: {error}"
     if isinstance(material, str):
         return material
