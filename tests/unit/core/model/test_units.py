@@ -21,7 +21,14 @@ def test_reading_instants(text: str, instant: int) -> None:
     assert instant == parse_instant(text)
 
 
-@pytest.mark.parametrize("text", ["soon", "", "2026-13-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("soon", "", "2026-13-01T00:00:00Z"),
+        pytest.param("9999-12-31T23:59:59-00:01", id="in-the-year-10000-in-utc"),
+        pytest.param("0001-01-01T00:00:00+00:01", id="before-the-year-1-in-utc"),
+    ],
+)
 def test_what_is_no_instant(text: str) -> None:
     """The message shows how to write one."""
     with pytest.raises(ValueError, match="is not an instant"):
@@ -34,7 +41,9 @@ def test_a_local_time_is_refused() -> None:
         parse_instant("2026-12-01T00:00:00")
 
 
-@pytest.mark.parametrize("instant", [0, 1, 999, 1_796_083_200_000, -1])
+@pytest.mark.parametrize(
+    "instant", [0, 1, 999, 1_796_083_200_000, -1, -62_135_596_800_000, -30_610_224_000_001, 253_402_300_799_999]
+)
 def test_writing_and_reading_are_inverse(instant: int) -> None:
     """Always UTC with milliseconds."""
     assert instant == parse_instant(format_instant(UnixMillis(instant)))
