@@ -24,6 +24,7 @@ from sidegate.distribution.ports import Fetched, Want
 from sidegate.proxy.body import BodyReader, ChunkedBody, LengthBody
 from sidegate.proxy.collector import Collector
 from sidegate.proxy.forwarding import Origin
+from sidegate.proxy.machines import machine_of
 from sidegate.proxy.passage import Passage
 from sidegate.proxy.prepared import Prepared, verdict_of
 from sidegate.proxy.reading import Head, LineReading, Unreadable
@@ -180,20 +181,31 @@ class Exchange:
             return
         gateway.count_verified(verified)
         if match is None:
-            self._refuse(deny(Reason.UNMAPPED_ROUTE))
+            self._refuse_known(verified, deny(Reason.UNMAPPED_ROUTE))
         elif match.route.needs_body:
             self._collect()
         else:
             self._decide(None)
 
     def _unidentified(self, refused: RefusedCredential | Reason) -> None:
+        gateway = self._gateway
         if isinstance(refused, RefusedCredential):
             # Proved, so its record says whose it was.
             self._verified = refused.credential
-            refused = refused.reason
-        self._gateway.count_refused(self._presented, refused)
-        self._close = refused is Reason.AMBIGUOUS_CREDENTIAL
-        self._refuse(deny(refused))
+            gateway.count_refused(self._presented, refused.reason)
+            self._refuse_known(refused.credential, deny(refused.reason))
+        else:
+            gateway.count_refused(self._presented, refused)
+            self._close = refused is Reason.AMBIGUOUS_CREDENTIAL
+            self._refuse(deny(refused))
+
+    def _refuse_known(self, credential: VerifiedCredential, decision: Decision) -> None:
+        """Refuse, without asking policy, whoever proved to be somebody: a machine's denials are watched, and from where
+        it comes (spec 3.4), above all when it comes with a key that is over, or from where it may not be used."""
+        machine = machine_of(credential)
+        if machine is not None and self._origin is not None:
+            self._observed = self._gateway.machines.observe(machine, self._origin.source, self._now, decision)
+        self._refuse(decision)
 
     def _identify_again(self) -> None:
         line, origin = self._line, self._origin

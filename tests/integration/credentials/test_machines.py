@@ -66,3 +66,30 @@ def test_denials_are_an_anomaly(make_sidecar: MakeSidecar, on_anomaly: str, afte
     assert sidecar.ask("GET", ROUTE_FILE, who="ana").status == 200
     verified = sidecar.run("audit", "verify", str(sidecar.spool))
     assert verified.returncode == 0, verified.stderr + verified.stdout
+
+
+def test_refusals_before_policy_are_denials(make_sidecar: MakeSidecar) -> None:
+    """A burst of requests with a key that is refused before policy is asked is an anomaly too (spec 3.4)."""
+    cases: tuple[tuple[dict[str, object], str, str], ...] = (
+        ({"networks": ["10.0.0.0/8"]}, ROUTE_FILE, "source_address"),
+        ({"state": "revoked"}, ROUTE_FILE, "key_revoked"),
+        ({}, "/nowhere", "unmapped_route"),
+    )
+    clear_keys, entries = [], []
+    for change, _, _ in cases:
+        clear, _, policy = key_for(90)
+        clear_keys.append(clear)
+        entries.append({**json.loads(policy.rpartition("  - ")[2]), **change})
+    listed = "".join(f"  - {json.dumps(entry)}\n" for entry in entries)
+    sidecar = make_sidecar(policies={"acme": f"{ACME}keys:\n{listed}"}, settings={"anomalies": {"denials": 3}}).start()
+    for clear, (_, path, reason) in zip(clear_keys, cases, strict=True):
+        assert {sidecar.ask("GET", path, who=clear).reason for _ in range(6)} == {reason}
+    anomalies = eventually(
+        lambda: found if len(found := [line for line in sidecar.lines() if line["record"] == "anomaly"]) > 2 else None,
+        "the anomalies are recorded",
+    )
+    assert [one["credential"]["id"] for one in anomalies] == [entry["id"] for entry in entries]
+    assert {(one["kind"], one["org"], one["source"]) for one in anomalies} == {("denials", "acme", "127.0.0.1")}
+    shown_by = [sidecar.decision(one["decision_id"])["reason"] for one in anomalies]
+    assert shown_by == [reason for _, _, reason in cases]
+    assert sidecar.metric("sidegate_anomalies_total", kind="denials") == 3.0
