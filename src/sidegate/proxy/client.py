@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.errors import WireError
 from sidegate.core.wire.block import HeaderBlock
-from sidegate.core.wire.credential import NOTHING, Presented
 from sidegate.core.wire.fields import has_stray_line_end
 from sidegate.proxy.arrival import Arrival
 from sidegate.proxy.exchange import Exchange
 from sidegate.proxy.forwarding import UNIX_PEER, Origin, Peer, origin_of
 from sidegate.proxy.pieces import PieceReader
-from sidegate.proxy.reading import STRAY_LINE_END, Head, Unreadable
+from sidegate.proxy.reading import STRAY_LINE_END, Request, Unreadable
 from sidegate.proxy.upstream import WRITE_HIGH_WATER
 
 if TYPE_CHECKING:
@@ -153,7 +152,7 @@ class ClientConnection(PieceReader):
             if known is None:
                 self._find_head(data)
             else:
-                self._serve(known[0], known[1])
+                self._serve(known)
 
     def eof_received(self) -> bool:
         """See asyncio.Protocol. A client may end its side and still read its answer."""
@@ -224,7 +223,7 @@ class ClientConnection(PieceReader):
     def refuse(self, error: WireError) -> None:
         """Refuse what cannot be read."""
         self._held.clear()
-        self._serve(Unreadable(error), NOTHING)
+        self._serve(Request(Unreadable(error)))
 
     def hold(self, data: bytes) -> None:
         """Keep bytes that cannot be used yet, and read no more until :meth:`read_on`."""
@@ -267,11 +266,12 @@ class ClientConnection(PieceReader):
         self.body = None
         if not keep or (self._is_complete and not self._held):
             self._linger()
-            return
-        if self._is_full:
+        elif self._is_full:
             self._wait_for_draining()
-        else:
+        elif self._paused or self._held:
             self._go_on()
+        else:
+            self.deadline = self._gateway.deadlines.now + self._gateway.limits.idle_timeout_s
 
     def cut(self) -> None:
         """End the connection at once, and so that a body which ends with it is not taken for a whole one (RFC 9112
@@ -311,13 +311,11 @@ class ClientConnection(PieceReader):
         rest = data[end + 4 :]
         if rest:
             self._held += rest
-        head, presented = self._gateway.readings.read(data[: end + 4])
-        self._serve(head, presented)
+        self._serve(self._gateway.readings.read(data[: end + 4]))
 
-    def _serve(self, head: Head | Unreadable, presented: Presented) -> None:
-        exchange = Exchange(self._gateway, self)
-        self.serving = exchange
-        exchange.begin(head, presented)
+    def _serve(self, request: Request) -> None:
+        self.serving = exchange = Exchange(self._gateway, self, request)
+        exchange.begin()
 
     def _wait_for_head(self, data: bytes, limit: int) -> None:
         """Keep the beginning of a head, unless it can never become a good one."""

@@ -1,22 +1,18 @@
 """One request: bytes -> head -> credential -> (authority, target) -> decision -> record -> forward or refuse."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Final, assert_never
 
 from sidegate.core.anomaly.watch import NOTHING_UNUSUAL
-from sidegate.core.engine.decide import decide_all_subject
+from sidegate.core.engine.decide import decide_all_subject, decide_subject
 from sidegate.core.engine.permit import permit_of
 from sidegate.core.engine.shadow import decide_shadow_subject
 from sidegate.core.model.decision import Decision, Outcome, Reason, Remedy, deny
 from sidegate.core.model.errors import WireError
-from sidegate.core.model.principal import Query, RefusedCredential, VerifiedCredential
+from sidegate.core.model.principal import CredentialKind, Query, RefusedCredential, VerifiedCredential
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.policy.snapshot import Snapshot
-from sidegate.core.routing.table import Match
 from sidegate.core.trail.record import NO_ORIGIN, Fragment, ShadowVerdict, encode_decision
-from sidegate.core.wire.block import HeaderBlock
-from sidegate.core.wire.credential import NOTHING, Presented
 from sidegate.core.wire.fields import NO_LENGTH
 from sidegate.credentials.ports import PENDING, Missing
 from sidegate.credentials.verifier import Answer
@@ -25,14 +21,14 @@ from sidegate.proxy.body import BodyReader, ChunkedBody, LengthBody
 from sidegate.proxy.collector import Collector
 from sidegate.proxy.forwarding import Origin
 from sidegate.proxy.machines import machine_of
+from sidegate.proxy.pairing import CONTINUE
 from sidegate.proxy.passage import Passage
 from sidegate.proxy.prepared import Prepared, verdict_of
-from sidegate.proxy.reading import Head, LineReading, Unreadable
+from sidegate.proxy.reading import Head, Request, Unreadable
 from sidegate.proxy.refusals import with_notes
-from sidegate.proxy.relay import CONTINUE, Forward
-from sidegate.telemetry.catalogue import RequestKind
+from sidegate.telemetry.catalogue import PresentedKind, RequestKind
 from sidegate.telemetry.clock import monotonic_ns
-from sidegate.telemetry.metrics import IN_FLIGHT, KEY_EXPIRY_WARNINGS
+from sidegate.telemetry.metrics import CREDENTIAL_CELL, IN_FLIGHT, KEY_EXPIRY_WARNINGS, REQUEST_CELL
 
 if TYPE_CHECKING:
     from sidegate.proxy.client import ClientConnection
@@ -43,6 +39,14 @@ PUBLIC: Final = Decision(Outcome.ALLOW, Reason.PUBLIC_ROUTE, (), Remedy.NONE)
 MAX_FETCHES: Final = 6
 """A request that is missing something again and again does not fit into memory together with the others."""
 
+# Read for each request: an attribute of an enum costs as much as a call (CPython 3.11).
+_ALLOW: Final = Outcome.ALLOW
+_VERIFIED: Final = {
+    CredentialKind.SESSION: CREDENTIAL_CELL[PresentedKind.SESSION],
+    CredentialKind.API_KEY: CREDENTIAL_CELL[PresentedKind.API_KEY],
+}
+_REFUSED: Final = REQUEST_CELL[RequestKind.REFUSED]
+
 _NANOS_PER_MILLI: Final = 1_000_000
 _MILLIS_PER_SECOND: Final = 1000
 
@@ -51,11 +55,15 @@ class Exchange:
     """One request from its head to its record, and from there to the relay or to a refusal.
 
     One request, one record, whatever breaks: nothing is written to either side before :meth:`recorded`.
+
+    Args:
+        gateway: The data plane.
+        client: Whose request it is.
+        request: Its head, and what that presents.
     """
 
     __slots__ = (
         "_began",
-        "_block",
         "_body",
         "_client",
         "_close",
@@ -67,7 +75,6 @@ class Exchange:
         "_gone",
         "_head",
         "_id",
-        "_line",
         "_notes",
         "_now",
         "_observed",
@@ -83,24 +90,22 @@ class Exchange:
     )
 
     _decision: Decision
-    _head: Head
+    _revision: int
 
-    def __init__(self, gateway: "Gateway", client: "ClientConnection") -> None:
+    def __init__(self, gateway: "Gateway", client: "ClientConnection", request: Request) -> None:
         self._gateway = gateway
         self._client = client
         self._began = monotonic_ns()
         self._now: UnixMillis = gateway.clock.now()
         self._snapshot: Snapshot = gateway.policies.current
-        self._line: LineReading | None = None
-        self._block: HeaderBlock | None = None
+        self._head = request.head
+        self._presented = request.presented
         self._body: BodyReader | None = None
         self._collected: bytes | None = None
         self._origin: Origin | None = None
-        self._presented = NOTHING
         self._verified: VerifiedCredential | None = None
         self._prepared: Prepared | None = None
         self._queries: tuple[Query, ...] = ()
-        self._revision = 0
         self._fetches = 0
         self._waited_ms = 0
         self._id = b""
@@ -114,23 +119,20 @@ class Exchange:
 
     # Reading.
 
-    def begin(self, head: Head | Unreadable, presented: Presented) -> None:
-        """Serve the request with this head, which presents this."""
+    def begin(self) -> None:
+        """Serve the request."""
         try:
-            self._begin(head, presented)
+            self._begin()
         except Exception:
             self._abandon()
             raise
 
-    def _begin(self, head: Head | Unreadable, presented: Presented) -> None:
-        gateway = self._gateway
-        self._presented = presented
-        self._line, self._block = head.reading, head.block
+    def _begin(self) -> None:
+        gateway, head = self._gateway, self._head
         self._origin = origin = self._client.origin(head.block)
         if isinstance(head, Unreadable):
             self.refuse_unread(head.error)
             return
-        self._head = head
         if head.length:
             maximum = gateway.limits.max_body_bytes
             if maximum and head.length > maximum:
@@ -140,22 +142,22 @@ class Exchange:
             self._body = ChunkedBody(maximum) if head.length == NO_LENGTH else LengthBody(head.length)
         if gateway.cells[IN_FLIGHT] > gateway.limits.in_flight:
             self._refuse(deny(Reason.OVERLOADED))
-            return
-        match = head.reading.match
-        if match is not None and match.route.public:
+        elif head.is_public:
             gateway.count_decision(PUBLIC)
             self._record(PUBLIC, gateway.undecided.fragment(PUBLIC, head.reading, None, self._snapshot.revision), None)
         else:
-            self._identify(match, origin)
+            self._identify(head, origin)
 
     # Deciding.
 
-    def _identify(self, match: Match | None, origin: Origin) -> None:
+    def _identify(self, head: Head, origin: Origin) -> None:
         gateway, presented = self._gateway, self._presented
-        want = gateway.policies.missing_key(presented)
-        if want is not None:
-            self._fetch(want, self._identify_again)
-            return
+        if presented.session is None:
+            # Elsewhere no key is looked for.
+            want = gateway.policies.missing_key(presented)
+            if want is not None:
+                self._fetch(want, self._identify_again)
+                return
         verified = gateway.verifier.verify(presented, origin.source, self._now, self._snapshot)
         if isinstance(verified, Missing):
             self._wait()
@@ -163,29 +165,30 @@ class Exchange:
                 verified, presented, origin.source, self._now, self._read_policy, self._identified_later
             )
         else:
-            self._identified(verified, match)
+            self._identified(verified, head)
 
-    def _identified(self, verified: Answer, match: Match | None) -> None:
+    def _identified(self, verified: Answer, head: Head) -> None:
         gateway = self._gateway
         if not isinstance(verified, VerifiedCredential):
             self._unidentified(verified)
             return
-        want = gateway.policies.missing(verified.org, verified.account, self._head.at_least)
+        want = gateway.policies.missing(verified.org, verified.account, head.at_least)
         if want is not None:
             # Then verified again: the organization may limit sessions more tightly (spec 3.1).
             self._fetch(want, self._identify_again)
             return
         self._verified = verified
         if self._collected is not None:
-            self._decide(self._collected)
+            self._decide(head, verified, self._collected)
             return
-        gateway.count_verified(verified)
+        gateway.cells[_VERIFIED[verified.kind]] += 1
+        match = head.reading.match
         if match is None:
             self._refuse_known(verified, deny(Reason.UNMAPPED_ROUTE))
         elif match.route.needs_body:
-            self._collect()
+            self._collect(head, verified)
         else:
-            self._decide(None)
+            self._decide(head, verified, None)
 
     def _unidentified(self, refused: RefusedCredential | Reason) -> None:
         gateway = self._gateway
@@ -207,10 +210,14 @@ class Exchange:
             self._observed = self._gateway.machines.observe(machine, self._origin.source, self._now, decision)
         self._refuse(decision)
 
+    def _read(self) -> tuple[Head, Origin]:
+        """Return what :meth:`begin` has read before anything could be waited for."""
+        head, origin = self._head, self._origin
+        assert isinstance(head, Head) and origin is not None  # noqa: S101, PT018 - else it was refused
+        return head, origin
+
     def _identify_again(self) -> None:
-        line, origin = self._line, self._origin
-        assert line is not None and origin is not None  # noqa: S101, PT018 - begin() has read them
-        self._identify(line.match, origin)
+        self._identify(*self._read())
 
     def _fetch(self, want: Want, resume: Callable[[], None]) -> None:
         """Have *want* fetched, without a task, and go on with *resume*; never for longer than the source is patient."""
@@ -256,19 +263,18 @@ class Exchange:
         return self._snapshot
 
     def _identified_later(self, verified: Answer) -> None:
-        line = self._line
-        if self._id or line is None:
+        if self._id:
             return  # the client left meanwhile, and that is recorded
         try:
-            self._identified(verified, line.match)
+            self._identified(verified, self._read()[0])
         except Exception:
             self._abandon()
             raise
 
-    def _collect(self) -> None:
+    def _collect(self, head: Head, verified: VerifiedCredential) -> None:
         """Wait for the body that the decision reads."""
         if self._body is None:
-            self._decide(b"")
+            self._decide(head, verified, b"")
             return
         client = self._client
         limit = self._gateway.limits.body_json_bytes
@@ -277,7 +283,7 @@ class Exchange:
         held = client.take_held()
         if held:
             client.body.client_data(held)
-        elif self._block is not None and self._block.expects_continue:
+        elif head.block.expects_continue:
             # The decision needs the body, so the client has to send it first.
             client.transport.write(CONTINUE)
         client.resume()
@@ -293,44 +299,45 @@ class Exchange:
             self._abandon()
             raise
 
-    def _decide(self, body: bytes | None) -> None:
-        gateway = self._gateway
-        line, block, origin, verified = self._line, self._block, self._origin, self._verified
-        assert line is not None and line.match is not None  # noqa: S101, PT018 - begin() has read them
-        assert block is not None and origin is not None and verified is not None  # noqa: S101, PT018 - as above
-        try:
-            prepared = gateway.prepare(line, verified, block, body)
-        except WireError as error:
-            self.refuse_unread(error)
-            return
+    def _decide(self, head: Head, verified: VerifiedCredential, body: bytes | None) -> None:
+        """Put the request to the engine; nothing that it takes is missing."""
+        gateway, now, snapshot, origin = self._gateway, self._now, self._snapshot, self._origin
+        assert origin is not None  # noqa: S101 - begin() has read it
+        prepared = gateway.prepared.young.get((head.reading, id(verified)))
+        if prepared is None:
+            try:
+                prepared = gateway.prepare(head.reading, verified, head.block, body)
+            except WireError as error:
+                self.refuse_unread(error)
+                return
         self._prepared = prepared
-        policies = gateway.policies
-        want = policies.missing(verified.org, verified.account, self._head.at_least)
-        if want is not None:
-            # It was let go of while the body was on its way.
-            self._fetch(want, partial(self._decide, body))
-            return
-        if self._now >= policies.stale_after and policies.is_too_old(
-            verified.org, [ask.authority for ask in prepared.asks], self._now
+        if now >= gateway.policies.stale_after and gateway.policies.is_too_old(
+            verified.org, [ask.authority for ask in prepared.asks], now
         ):
             self._refuse(deny(Reason.POLICY_UNAVAILABLE))
             return
-        queries = prepared.queries(origin.source)
+        self._queries = queries = prepared.queries(origin.source)
+        organization = snapshot.organizations.get(verified.org)
+        self._revision = snapshot.revision if organization is None else organization.revision
         start = monotonic_ns()
-        subject = self._snapshot.subject(verified.org, verified.account)
-        decision = decide_all_subject(subject, queries, self._now)
+        subject = None if organization is None else organization.subject(verified.account)
+        if len(queries) == 1:
+            decision = decide_subject(subject, queries[0], now)
+        else:
+            decision = decide_all_subject(subject, queries, now)
         took = monotonic_ns() - start
         gateway.metrics.decision_seconds.observe_ns(took)
-        shadow = verdict_of(decide_shadow_subject(subject, queries, self._now, decision))
-        self._queries = queries
+        shadow = None
+        if subject is not None and subject.shadow is not None:
+            shadow = verdict_of(decide_shadow_subject(subject, queries, now, decision))
         standing = prepared.standing
         if standing.machine is not None:
-            self._observed = gateway.machines.observe(standing.machine, origin.source, self._now, decision)
+            self._observed = gateway.machines.observe(standing.machine, origin.source, now, decision)
             decision = gateway.machines.judge(self._observed, decision)
-            if self._now >= standing.warns_from:
+            if now >= standing.warns_from:
                 self._notes = standing.warning
                 gateway.cells[KEY_EXPIRY_WARNINGS] += 1
-        if verified.single_use and decision.outcome is Outcome.ALLOW:
+        if verified.single_use and decision.outcome is _ALLOW:
             self._consume(prepared, verified, decision, shadow, took)
         else:
             self._decided(prepared, decision, shadow, took)
@@ -364,23 +371,21 @@ class Exchange:
         gateway = self._gateway
         if shadow is not None:
             gateway.metrics.count_divergence(decision.outcome, shadow.outcome)
-        self._revision = revision = gateway.revision_of(self._snapshot, prepared.standing.credential.org)
-        gateway.cells[prepared.decision_cell(decision)] += 1
-        self._record(decision, prepared.fragment(decision, shadow, revision), took)
+        fragment = prepared.fragment(decision, shadow, self._revision)
+        gateway.cells[prepared.cell] += 1
+        self._record(decision, fragment, took)
 
     # Recording.
 
     def _record(self, decision: Decision, fragment: Fragment, took: int | None) -> None:
         """Hand in the one record of this request; what follows waits for it."""
-        trail, now = self._gateway.trail, self._now
+        trail, now, origin = self._gateway.trail, self._now, self._origin
         self._decision = decision
-        self._id = trail.next_id(now)
-        record = encode_decision(
-            fragment, self._id, trail.instant(now), NO_ORIGIN if self._origin is None else self._origin.fragment, took
-        )
-        trail.submit(record, self)
-        if self._observed.raised and self._verified is not None and self._origin is not None:
-            self._gateway.machines.report(self._observed, self._verified, self._origin.source, self._id, now)
+        self._id = decision_id = trail.next_id(now)
+        told = NO_ORIGIN if origin is None else origin.fragment
+        trail.submit(encode_decision(fragment, decision_id, trail.instant(now), told, took), self)
+        if self._observed.raised and self._verified is not None and origin is not None:
+            self._gateway.machines.report(self._observed, self._verified, origin.source, decision_id, now)
 
     def recorded(self) -> None:
         """See :class:`sidegate.audit.ports.Waiter`."""
@@ -388,7 +393,7 @@ class Exchange:
             self._gateway.count_end(RequestKind.ABORTED, None)
             return
         try:
-            if self._decision.outcome is Outcome.ALLOW:
+            if self._decision.outcome is _ALLOW:
                 self._forward()
             else:
                 self._answer()
@@ -426,47 +431,55 @@ class Exchange:
 
     def _refuse(self, decision: Decision) -> None:
         self._gateway.count_decision(decision)
-        fragment = self._gateway.undecided.fragment(decision, self._line, self._verified, self._snapshot.revision)
+        reading = self._head.reading
+        fragment = self._gateway.undecided.fragment(decision, reading, self._verified, self._snapshot.revision)
         self._record(decision, fragment, None)
 
     def _answer(self) -> None:
-        client, line, block, prepared = self._client, self._line, self._block, self._prepared
+        gateway, client, head, prepared = self._gateway, self._client, self._head, self._prepared
         # A body that was not read to its end would be taken for the next request.
         unread = self._body is not None and not self._body.done
-        keep = not (self._close or unread or self._gateway.draining)
-        keep = keep and block is not None and not block.close and line is not None and line.line.minor == 1
-        refusal = self._gateway.refusals.write(
+        reading, block = head.reading, head.block
+        keep = not (self._close or unread or gateway.draining)
+        keep = keep and block is not None and not block.close and reading is not None and reading.line.minor == 1
+        status, wire = gateway.refusals.write(
             self._decision.reason,
             self._id,
             status=self._status,
             detail=self._detail,
             ask=None if prepared is None else prepared.asks[0],
             close=not keep,
-            head_only=line is not None and line.line.method == b"HEAD",
+            head_only=reading is not None and reading.line.method == b"HEAD",
         )
-        client.transport.write(with_notes(refusal.wire, self._notes))
-        self._gateway.count_end(RequestKind.REFUSED, refusal.status)
+        client.transport.write(with_notes(wire, self._notes) if self._notes else wire)
+        cells = gateway.cells
+        cells[IN_FLIGHT] -= 1
+        cells[_REFUSED + status] += 1
         client.finish(keep=keep)
 
     # Forwarding.
 
     def _forward(self) -> None:
-        head, origin, prepared = self._head, self._origin, self._prepared
-        assert origin is not None  # noqa: S101 - nothing unread is allowed
-        permit = permit_of(self._queries, self._decision, self._id.decode("ascii"))
+        gateway, prepared, decision_id = self._gateway, self._prepared, self._id
+        head, origin = self._read()
+        permit = permit_of(self._queries, self._decision, decision_id.decode("ascii"))
         assert permit is not None  # noqa: S101 - recorded() asks for allows only
-        identity = b"" if prepared is None else prepared.identity(self._revision)
-        attestor = self._gateway.attestor
-        if attestor is not None and prepared is not None:
-            identity += attestor.header(prepared, self._revision, self._id, self._now)
-        unchecked = self._gateway.policies.unchecked_since(self._now)
+        if prepared is None:
+            identity, org = b"", None
+        else:
+            identity, org = prepared.identity(self._revision), prepared.asks[0].target.org
+            if gateway.attestor is not None:
+                identity += gateway.attestor.header(prepared, self._revision, decision_id, self._now)
+        unchecked = gateway.policies.unchecked_since(self._now)
         if unchecked is not None:
             # A warning for the upstream, whose answer goes to the client byte for byte (spec 5.4, 6.5).
             identity += b"X-Sidegate-Policy-Age: %d\r\n" % ((self._now - unchecked) // _MILLIS_PER_SECOND)
-        wire = b"".join((head.forward, origin.lines, identity, b"X-Sidegate-Decision: ", self._id, b"\r\n\r\n"))
-        org = None if prepared is None else prepared.asks[0].target.org
-        passage = Passage(self._gateway, self._client, org, self._began)
-        passage.start(permit, Forward(wire, head, self._body, self._collected or b"", self._notes))
+        wire = b"%b%b%bX-Sidegate-Decision: %b\r\n\r\n" % (head.forward, origin.lines, identity, decision_id)
+        passage = Passage(gateway, self._client, permit, head, wire, org, self._began)
+        passage.body = self._body
+        passage.payload = self._collected or b""
+        passage.notes = self._notes
+        passage.start()
 
     # From the client, while the record is being written or the body collected.
 

@@ -6,9 +6,8 @@ from typing import Final
 
 from sidegate.audit.trail import AuditTrail
 from sidegate.core.model.decision import Decision, Reason
-from sidegate.core.model.principal import CredentialKind, VerifiedCredential
+from sidegate.core.model.principal import VerifiedCredential
 from sidegate.core.model.value import value
-from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.routing.resolve import resolve
 from sidegate.core.wire.block import HeaderBlock
 from sidegate.core.wire.credential import NOTHING, Presented
@@ -33,7 +32,6 @@ from sidegate.telemetry.clock import Clock
 from sidegate.telemetry.metrics import (
     AUTHORITY_PLACE,
     CONNECTIONS,
-    CREDENTIAL_CELL,
     CREDENTIAL_REASON_PLACE,
     IN_FLIGHT,
     NO_STATUS,
@@ -49,11 +47,6 @@ REMEMBERED_CREDENTIALS: Final = 2048
 NO_RECORD: Final = b"00000000-0000-0000-0000-000000000000"
 """Stands for the id of a decision where there is none: a connection beyond the limit is refused before any request is
 read (the nil UUID, RFC 9562 section 5.9)."""
-
-_VERIFIED_CELL: Final = {
-    CredentialKind.SESSION: CREDENTIAL_CELL[PresentedKind.SESSION],
-    CredentialKind.API_KEY: CREDENTIAL_CELL[PresentedKind.API_KEY],
-}
 
 
 @value
@@ -85,6 +78,8 @@ class Gateway:
         attestor: Signs what the upstream is told; None for nobody.
         draining: The worker is about to end: every answer closes its connection.
         emptied: Set when the last connection ends while draining.
+        response_heads: Of upstreams, as read.
+        prepared: What credentials ask for, by the request line's reading and the credential's identity.
         records_completions: Every forwarded request gets a completion record, not only the unusual ones.
     """
 
@@ -127,17 +122,17 @@ class Gateway:
         self.deadlines = Deadlines(loop)
         self.streams = Streams(self, reverifier)
         self.undecided = Undecided()
-        self._response_heads: MakingMemo[bytes, ResponseHead] = MakingMemo(REMEMBERED_RESPONSES, read_response_head)
+        self.response_heads: MakingMemo[bytes, ResponseHead] = MakingMemo(REMEMBERED_RESPONSES, read_response_head)
         self._standings: Memo[int, Standing] = Memo(REMEMBERED_CREDENTIALS)
         # By the identity of both: what is remembered keeps the credential alive, so its id cannot be another's.
-        self._prepared: Memo[tuple[LineReading, int], Prepared] = Memo(REMEMBERED_QUESTIONS)
+        self.prepared: Memo[tuple[LineReading, int], Prepared] = Memo(REMEMBERED_QUESTIONS)
         self.connections: set[Guest] = set()
         self._successions = 0
 
     @property
     def overloaded_answer(self) -> bytes:
         """What a client gets that cannot even be asked what it wants."""
-        return self.refusals.write(Reason.OVERLOADED, NO_RECORD, close=True, head_only=False).wire
+        return self.refusals.write(Reason.OVERLOADED, NO_RECORD, close=True, head_only=False)[1]
 
     def accept(self, arrival: Arrival = DIRECT) -> ClientConnection:
         """Make what speaks HTTP/1 on a new connection."""
@@ -178,7 +173,7 @@ class Gateway:
         Raises:
             WireError: 400: what decides is missing, ambiguous or not a name.
         """
-        known = self._prepared.find((reading, id(credential)))
+        known = self.prepared.find((reading, id(credential)))
         if known is not None:
             return known
         match = reading.match
@@ -187,7 +182,7 @@ class Gateway:
         asks = resolve(match, credential.org, query, lambda name: block.fields.get(name, ()), body)
         prepared = Prepared(self._standing_of(credential), asks, match.route, reading.line)
         if match.route.line_only:
-            self._prepared.remember((reading, id(credential)), prepared)
+            self.prepared.remember((reading, id(credential)), prepared)
         return prepared
 
     def _standing_of(self, credential: VerifiedCredential) -> Standing:
@@ -203,15 +198,11 @@ class Gateway:
         Raises:
             WireError: 502 ``upstream_invalid``.
         """
-        return self._response_heads.get(head) if len(head) <= REMEMBERED_BYTES else read_response_head(head)
+        return self.response_heads.get(head) if len(head) <= REMEMBERED_BYTES else read_response_head(head)
 
     def count_decision(self, decision: Decision) -> None:
         """Count a refusal that came before the engine."""
         self.cells[REASON_CELL[decision.reason] + AUTHORITY_PLACE[None]] += 1
-
-    def count_verified(self, verified: VerifiedCredential) -> None:
-        """Count a credential that holds."""
-        self.cells[_VERIFIED_CELL[verified.kind]] += 1
 
     def count_refused(self, presented: Presented, reason: Reason) -> None:
         """Count a verification that failed, by what was presented."""
@@ -228,8 +219,3 @@ class Gateway:
         """Count a request that is over; *status* is 100 to 599, our own or checked where the upstream's was read."""
         self.cells[IN_FLIGHT] -= 1
         self.cells[REQUEST_CELL[kind] + (NO_STATUS if status is None else status)] += 1
-
-    def revision_of(self, snapshot: Snapshot, org: str) -> int:
-        """Return the revision that decides for *org*."""
-        organization = snapshot.organizations.get(org)
-        return snapshot.revision if organization is None else organization.revision

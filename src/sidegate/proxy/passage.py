@@ -1,27 +1,32 @@
 """An allowed request on its way: how it ends, what is counted, and its completion record (spec 5.5)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sidegate.audit.ports import NOBODY
 from sidegate.core.model.decision import Reason
+from sidegate.core.model.principal import Query
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.trail.record import CompletionRecord, Ending, encode_completion
 from sidegate.core.wire.frames import POLICY_VIOLATION
 from sidegate.core.wire.problem import status_of
 from sidegate.core.wire.response import ResponseHead
-from sidegate.proxy.relay import Forward, Relay
+from sidegate.proxy.reading import Head
+from sidegate.proxy.relay import Relay
 from sidegate.proxy.tunnel import Tunnel
 from sidegate.proxy.upstream import Holder, UpstreamConnection
 from sidegate.telemetry.catalogue import RequestKind, UpstreamFailure
 from sidegate.telemetry.clock import monotonic_ns
+from sidegate.telemetry.metrics import IN_FLIGHT, REQUEST_CELL
 
 if TYPE_CHECKING:
     from sidegate.core.engine.permit import Permit
-    from sidegate.core.model.principal import Query
     from sidegate.proxy.client import ClientConnection
     from sidegate.proxy.gateway import Gateway
 
 _NANOS_PER_MILLI = 1_000_000
+
+_FORWARDED: Final = REQUEST_CELL[RequestKind.FORWARDED]
+_PUBLIC: Final = REQUEST_CELL[RequestKind.PUBLIC]
 
 _FAILURE = {
     Reason.UPSTREAM_UNREACHABLE: UpstreamFailure.UNREACHABLE,
@@ -30,90 +35,86 @@ _FAILURE = {
 }
 
 
-class Passage:
-    """What becomes of one allowed request.
+class Passage(Relay):
+    """One allowed request, from its permit to its end.
 
     Args:
         gateway: The data plane.
         client: Whose request it is.
+        permit: Evidence that it may be forwarded, once.
+        request: Its head.
+        wire: Request line and headers for the upstream, with the empty line.
         org: Of its target; None on a public route.
         began: Monotonic nanoseconds at which its head was whole.
     """
 
-    __slots__ = ("_began", "_client", "_forward", "_gateway", "_org", "_permit", "_relay", "_tunnel")
+    __slots__ = ("_began", "_org", "_tunnel")
 
-    _forward: Forward
-    _permit: "Permit"
-    _relay: Relay
-
-    def __init__(self, gateway: "Gateway", client: "ClientConnection", org: str | None, began: int) -> None:
-        self._gateway = gateway
-        self._client = client
+    def __init__(  # noqa: PLR0917  positional, as it is made for each request
+        self,
+        gateway: "Gateway",
+        client: "ClientConnection",
+        permit: "Permit",
+        request: Head,
+        wire: bytes,
+        org: str | None,
+        began: int,
+    ) -> None:
+        super().__init__(gateway, client, permit, request, wire)
         self._org = org
         self._began = began
         self._tunnel: Tunnel | None = None
 
-    def start(self, permit: "Permit", forward: Forward) -> None:
-        """Send the request upstream, once.
-
-        Raises:
-            InvariantError: The permit was spent before.
-        """
-        permit.spend()
-        self._permit = permit
-        self._forward = forward
-        self._relay = relay = Relay(self._gateway, self._client, forward, self)
-        self._client.serving = relay
-        relay.start()
-
     # While it lasts; see :class:`sidegate.proxy.streams.Lasting`.
 
     @property
-    def queries(self) -> "tuple[Query, ...]":
+    def queries(self) -> tuple[Query, ...]:
         """What was allowed; empty on a public route."""
-        return self._permit.queries
+        return self.permit.queries
 
     @property
     def bytes_in(self) -> int:
         """Bytes from the client so far: of the body, then through the tunnel."""
-        return self._relay.bytes_in + (0 if self._tunnel is None else self._tunnel.bytes_in)
+        return self.body_in + (0 if self._tunnel is None else self._tunnel.bytes_in)
 
     @property
     def bytes_out(self) -> int:
         """Bytes to the client so far."""
-        return self._relay.bytes_out + (0 if self._tunnel is None else self._tunnel.bytes_out)
+        return self.body_out + (0 if self._tunnel is None else self._tunnel.bytes_out)
 
     @property
     def holder(self) -> Holder | None:
-        """See :class:`sidegate.proxy.relay.Owner`: told apart by what outlives a token, so not by the token."""
-        if not self._permit.queries:
+        """See :class:`sidegate.proxy.relay.Relay`: told apart by what outlives a token, so not by the token."""
+        if not self.permit.queries:
             return None
-        credential = self._permit.queries[0].credential
+        credential = self.permit.queries[0].credential
         links = (link.id for link in credential.chain)
         return credential.kind.value, credential.id, credential.account, credential.org, *links
 
     def lasting(self) -> None:
-        """See :class:`sidegate.proxy.relay.Owner`."""
+        """See :class:`sidegate.proxy.relay.Relay`."""
         self._gateway.streams.subscribe(self)
 
     def end_access(self, reason: Reason) -> None:
         """End what its principal has no access to any more (spec 2.7)."""
         if self._tunnel is None:
-            self._relay.end(Ending.ACCESS_ENDED, reason)
+            self.end(Ending.ACCESS_ENDED, reason)
         else:
             text = self._gateway.refusals.name_of(reason)
             self._tunnel.end(Ending.ACCESS_ENDED, reason, POLICY_VIOLATION, text)
 
-    # How a relay ends; see :class:`sidegate.proxy.relay.Owner`.
+    # How it ends; see :class:`sidegate.proxy.relay.Relay`.
 
     def relayed(self, head: ResponseHead, *, keep: bool) -> None:
         """The response went to the client, whole."""
-        gateway, relay = self._gateway, self._relay
-        if relay.is_lasting:
+        gateway = self._gateway
+        if self.is_lasting:
             gateway.streams.forget(self)
-        gateway.metrics.overhead_seconds.observe_ns(relay.sent_at - self._began + relay.overhead_ns)
-        gateway.metrics.upstream_seconds.observe_ns(relay.responded_at - relay.sent_at)
-        gateway.count_end(RequestKind.PUBLIC if self._org is None else RequestKind.FORWARDED, head.status)
+        metrics, cells = gateway.metrics, gateway.cells
+        metrics.overhead_seconds.observe_ns(self.sent_at - self._began + self.overhead_ns)
+        metrics.upstream_seconds.observe_ns(self.responded_at - self.sent_at)
+        cells[IN_FLIGHT] -= 1
+        cells[(_PUBLIC if self._org is None else _FORWARDED) + head.status] += 1
         if head.event_stream or gateway.records_completions:
             self._complete(Ending.COMPLETED, None)
         self._client.finish(keep=keep)
@@ -122,18 +123,18 @@ class Passage:
         """Nothing of a response went to the client: answer in the upstream's place."""
         gateway = self._gateway
         gateway.streams.forget(self)
-        refusal = gateway.refusals.write(
+        status, wire = gateway.refusals.write(
             reason,
-            self._permit.decision_id.encode("ascii"),
+            self.permit.decision_id.encode("ascii"),
             status=status_of(reason),
             detail=detail,
             close=True,
-            head_only=self._forward.request.method == b"HEAD",
+            head_only=self.request.method == b"HEAD",
         )
         self._count_failure(reason)
-        gateway.count_end(RequestKind.FAILED, refusal.status)
+        gateway.count_end(RequestKind.FAILED, status)
         self._complete(Ending.UPSTREAM_FAILED if reason in _FAILURE else Ending.LIMIT_REACHED, reason)
-        self._client.transport.write(refusal.wire)
+        self._client.transport.write(wire)
         self._client.finish(keep=False)
 
     def upgraded(self, head: ResponseHead, upstream: UpstreamConnection, first: bytes) -> None:
@@ -145,10 +146,10 @@ class Passage:
         else:
             self.lasting()
 
-    def cut(self, ending: Ending, reason: Reason | None) -> None:
+    def was_cut(self, ending: Ending, reason: Reason | None) -> None:
         """The response cannot be completed."""
         self._gateway.streams.forget(self)
-        head = self._relay.head
+        head = self.head
         if ending is Ending.UPSTREAM_CLOSED or ending is Ending.UPSTREAM_FAILED:
             self._gateway.metrics.count_upstream_failure(UpstreamFailure.TRUNCATED)
         self._gateway.count_end(RequestKind.ABORTED, None if head is None else head.status)
@@ -164,14 +165,14 @@ class Passage:
             self._gateway.metrics.count_upstream_failure(failure)
 
     def _complete(self, ending: Ending, reason: Reason | None) -> None:
-        gateway, relay = self._gateway, self._relay
+        gateway = self._gateway
         now: UnixMillis = gateway.clock.now()
         record = CompletionRecord(
             id=gateway.trail.next_id(now).decode("ascii"),
             time=now,
-            decision_id=self._permit.decision_id,
+            decision_id=self.permit.decision_id,
             org=self._org,
-            status=None if relay.head is None else relay.head.status,
+            status=None if self.head is None else self.head.status,
             bytes_in=self.bytes_in,
             bytes_out=self.bytes_out,
             duration_ms=(monotonic_ns() - self._began) // _NANOS_PER_MILLI,

@@ -7,8 +7,8 @@ READ_BYTES: Final = 32 * 1024
 """uvloop reads up to 256 KiB at once into a buffer of its own. A piece and what waits to be written before it
 (``WRITE_HIGH_WATER``) are the 64 KiB that may be held per direction."""
 
-# One for all connections: what is read is copied out before the loop reads again.
-_SCRATCH: Final = memoryview(bytearray(READ_BYTES))
+SCRATCH: Final = memoryview(bytearray(READ_BYTES))
+"""One for all connections: what is read is copied out before the loop reads again."""
 
 
 class PieceReader(asyncio.BufferedProtocol):
@@ -19,11 +19,11 @@ class PieceReader(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         """See asyncio.BufferedProtocol."""
         del sizehint
-        return _SCRATCH
+        return SCRATCH
 
     def buffer_updated(self, nbytes: int) -> None:
         """See asyncio.BufferedProtocol."""
-        self.data_received(_SCRATCH[:nbytes].tobytes())
+        self.data_received(SCRATCH[:nbytes].tobytes())
 
     def data_received(self, data: bytes) -> None:
         """Take what was read."""

@@ -79,6 +79,7 @@ class Prepared:
     Attributes:
         standing: Who asks.
         asks: For what; not empty.
+        cell: Of the metric that counts the decision which :meth:`fragment` wrote last.
     """
 
     __slots__ = (
@@ -91,6 +92,7 @@ class Prepared:
         "_revision",
         "_verdict",
         "asks",
+        "cell",
         "route",
         "standing",
     )
@@ -105,8 +107,9 @@ class Prepared:
         self._identity_revision = -1
         self._fragment = Fragment(b"")
         self._decision: Decision | None = None
-        self._verdict: tuple[Outcome, Reason] | None = None
+        self._verdict: ShadowVerdict | None = None
         self._revision = -1
+        self.cell = 0
 
     def queries(self, source: Address | None) -> tuple[Query, ...]:
         """Return the questions for the engine."""
@@ -119,8 +122,7 @@ class Prepared:
 
     def fragment(self, decision: Decision, shadow: ShadowVerdict | None, revision: int) -> Fragment:
         """Return the part of the audit record that does not change from request to request."""
-        verdict = None if shadow is None else (shadow.outcome, shadow.reason)
-        if decision is self._decision and revision == self._revision and verdict == self._verdict:
+        if decision is self._decision and revision == self._revision and shadow == self._verdict:
             return self._fragment
         main = self.asks[0]
         path = self._line.path
@@ -139,7 +141,8 @@ class Prepared:
             route=self.route.id,
         )
         self._decision = decision
-        self._verdict = verdict
+        self._verdict = shadow
+        self.cell = REASON_CELL[decision.reason] + AUTHORITY_PLACE[main.authority]
         self._revision = revision
         self._fragment = fragment
         return fragment
@@ -175,10 +178,6 @@ class Prepared:
         """Return authorities and targets as headers say them."""
         authorities = ", ".join([ask.authority.value for ask in self.asks])
         return authorities, ", ".join([_header_text(ask.target.text) for ask in self.asks])
-
-    def decision_cell(self, decision: Decision) -> int:
-        """Return the metric cell to count *decision* in."""
-        return REASON_CELL[decision.reason] + AUTHORITY_PLACE[self.asks[0].authority]
 
 
 class Undecided:

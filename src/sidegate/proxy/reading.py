@@ -35,6 +35,9 @@ MIN_REVISION: Final = b"x-sidegate-min-revision"
 UPGRADE_LINES: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 STRAY_LINE_END: Final = "a line of the request head does not end in CRLF"
 
+IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"REPORT", b"SEARCH"})
+"""RFC 9110 section 9.2.2 and the read-only methods of WebDAV."""
+
 _REVISION: Final = re.compile(rb"[0-9]{1,16}")
 _WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -70,6 +73,9 @@ class Head:
         awaits_continue: The client waits for 100 before it sends the body.
         at_least: The least revision that may decide; 0 for any.
         websocket_accept: What a 101 must carry; None if this is no upgrade.
+        is_public: Its route is open to everybody.
+        is_retriable: It may be sent twice (RFC 9110 section 9.2.2): a body is gone once it was sent.
+        is_plain: It has no body, its answer may have one, and another request may follow: most are.
     """
 
     __slots__ = (
@@ -77,6 +83,9 @@ class Head:
         "awaits_continue",
         "block",
         "forward",
+        "is_plain",
+        "is_public",
+        "is_retriable",
         "keep",
         "length",
         "method",
@@ -102,6 +111,9 @@ class Head:
         self.keep = line.minor == 1 and not block.close and websocket_key is None
         self.awaits_continue = block.expects_continue and line.minor == 1
         self.at_least = _read_revision(block.fields[MIN_REVISION][0]) if MIN_REVISION in block.fields else 0
+        self.is_public = reading.match is not None and reading.match.route.public
+        self.is_retriable = not self.length and line.method in IDEMPOTENT
+        self.is_plain = self.keep and not self.length and line.method != b"HEAD"
         if websocket_key is None:
             self.forward = line.forwarded + block.forward
             self.websocket_accept = None
@@ -125,6 +137,21 @@ class Unreadable:
     block: HeaderBlock | None = None
 
 
+class Request:
+    """A head, and beside it what it presents.
+
+    Attributes:
+        head: As read.
+        presented: The credential, unverified; nothing if the head cannot be read.
+    """
+
+    __slots__ = ("head", "presented")
+
+    def __init__(self, head: Head | Unreadable, presented: Presented = NOTHING) -> None:
+        self.head = head
+        self.presented = presented
+
+
 class Readings:
     """Reads request heads; equal bytes only once.
 
@@ -138,7 +165,7 @@ class Readings:
         self._reader = HeaderReader(rules)
         self._routes = routes
         self._max_target = max_target
-        self._heads: Memo[bytes, tuple[Head, Presented]] = Memo(REMEMBERED_HEADS)
+        self._heads: Memo[bytes, Request] = Memo(REMEMBERED_HEADS)
         self._lines: MakingMemo[bytes, LineReading] = MakingMemo(REMEMBERED_LINES, self._read_line)
         self._blocks: MakingMemo[bytes, tuple[HeaderBlock, Presented]] = MakingMemo(
             REMEMBERED_BLOCKS, self._reader.read
@@ -146,11 +173,12 @@ class Readings:
         # By the identity of the block, which the head keeps from becoming another's.
         self._pairs: Memo[tuple[LineReading, int], Head] = Memo(REMEMBERED_PAIRS)
 
-    def known(self, raw: bytes) -> tuple[Head, Presented] | None:
+    def known(self, raw: bytes) -> Request | None:
         """Return the head that *raw* is, whole and with nothing behind it, if that is remembered."""
-        return self._heads.find(raw)
+        found = self._heads.young.get(raw)
+        return self._heads.find(raw) if found is None else found
 
-    def read(self, raw: bytes) -> tuple[Head | Unreadable, Presented]:
+    def read(self, raw: bytes) -> Request:
         """Read a whole head, its empty line included."""
         reading: LineReading | None = None
         block: HeaderBlock | None = None
@@ -167,9 +195,9 @@ class Readings:
         except WireError as error:
             if has_stray_line_end(raw, 0, len(raw)):
                 # Where it comes in pieces this is seen before all else, and before anything of it is read.
-                return Unreadable(WireError(400, Reason.MALFORMED_REQUEST, STRAY_LINE_END)), NOTHING
-            return Unreadable(error, reading, block), NOTHING
-        found = head, presented
+                return Request(Unreadable(WireError(400, Reason.MALFORMED_REQUEST, STRAY_LINE_END)))
+            return Request(Unreadable(error, reading, block))
+        found = Request(head, presented)
         if len(raw) <= REMEMBERED_BYTES:
             self._heads.remember(raw, found)
         return found

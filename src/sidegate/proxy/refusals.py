@@ -3,14 +3,16 @@
 from email.utils import formatdate
 from typing import Final
 
+from sidegate.core.model.authority import Authority
 from sidegate.core.model.decision import Reason, deny
-from sidegate.core.model.value import hot_value
 from sidegate.core.routing.resolve import Ask
 from sidegate.core.wire.memo import MakingMemo
 from sidegate.core.wire.problem import problem_response, status_of
 from sidegate.telemetry.clock import Clock
 
 _NOT_FOUND = 404
+# The attribute `value` of an enum is a call.
+_NAME: Final = {authority: authority.value for authority in Authority}
 
 
 REMEMBERED_TEMPLATES: Final = 1024
@@ -19,14 +21,6 @@ PLACEHOLDER: Final = "\x7f" * 36
 
 _Kind = tuple[Reason, int, str | None, tuple[str, str] | None, bool, bool]
 _Template = tuple[bytes, bytes, bytes | None]
-
-
-@hot_value
-class Refusal:
-    """A whole response and its status."""
-
-    status: int
-    wire: bytes
 
 
 class DateLine:
@@ -81,8 +75,8 @@ class Refusals:
         ask: Ask | None = None,
         close: bool,
         head_only: bool,
-    ) -> Refusal:
-        """Write the answer to a refused request.
+    ) -> tuple[int, bytes]:
+        """Write the answer to a refused request; return its status and the whole response.
 
         Args:
             reason: Why it is refused.
@@ -93,7 +87,7 @@ class Refusals:
             close: The connection ends after the answer.
             head_only: The request was a HEAD.
         """
-        about = None if ask is None or self._minimal else (ask.authority.value, ask.target.text)
+        about = None if ask is None or self._minimal else (_NAME[ask.authority], ask.target.text)
         if reason in self._hidden:
             status = _NOT_FOUND
         elif not status:
@@ -101,8 +95,8 @@ class Refusals:
         line, before, after = self._templates.get((reason, status, detail, about, close, head_only))
         date = self._date.now()
         if after is None:
-            return Refusal(status, b"%b%b%b" % (line, date, before))
-        return Refusal(status, b"%b%b%b%b%b" % (line, date, before, decision_id, after))
+            return status, b"%b%b%b" % (line, date, before)
+        return status, b"%b%b%b%b%b" % (line, date, before, decision_id, after)
 
 
 def with_notes(wire: bytes, notes: bytes) -> bytes:

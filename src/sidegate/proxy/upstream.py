@@ -7,7 +7,7 @@ from typing import Final, Protocol, cast
 from urllib.parse import urlsplit
 
 from sidegate.core.model.value import value
-from sidegate.proxy.pieces import PieceReader
+from sidegate.proxy.pieces import SCRATCH, PieceReader
 from sidegate.telemetry.tasks import TaskSet
 
 WRITE_HIGH_WATER: Final = 32 * 1024
@@ -100,6 +100,14 @@ class UpstreamConnection(PieceReader):
         self.transport = transport = cast("asyncio.Transport", transport)
         self.open = True
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """See asyncio.BufferedProtocol."""
+        listener = self.listener
+        if listener is not None:
+            listener.upstream_data(SCRATCH[:nbytes].tobytes())
+        else:
+            self.discard()
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""

@@ -16,7 +16,9 @@ BY_THE_SCHEMA = [
         {"config": {"limit": {}}}, "'/config': additional properties 'limit' not allowed", id="unknown-setting"
     ),
     pytest.param({"config": {"listen": "0.0.0.0:1"}}, "'/config/listen': got string, want object", id="short-address"),
-    pytest.param({"config": {"listen": {"address": "0.0.0.0:1"}}}, "'address' not allowed", id="the-charts-own-setting"),
+    pytest.param(
+        {"config": {"listen": {"address": "0.0.0.0:1"}}}, "'address' not allowed", id="the-charts-own-setting"
+    ),
     pytest.param({"config": {"listen": {"tls": {"key": "k"}}}}, "'key' not allowed", id="key-outside-a-secret"),
     pytest.param({"config": {"listen": {"protocols": ["h3"]}}}, "value must be one of", id="protocol"),
     pytest.param(
@@ -103,7 +105,9 @@ BY_THE_CHART = [
         {"config": {"forwarding": {"assertion": {"issuer": "i"}}}}, "name its Secret in secrets.assertionKey", id="key"
     ),
     pytest.param(
-        {"config": {"listen": {"tls": {"min_version": "TLSv1.3"}}}}, "but secrets.tls.name is empty", id="tls-of-nothing"
+        {"config": {"listen": {"tls": {"min_version": "TLSv1.3"}}}},
+        "but secrets.tls.name is empty",
+        id="tls-of-nothing",
     ),
     pytest.param(
         {"config": {"listen": {"protocols": ["http/1.1", "h2c"]}}, "secrets": {"tls": {"name": "t"}}},
@@ -111,7 +115,9 @@ BY_THE_CHART = [
         id="cleartext-beside-tls",
     ),
     pytest.param(
-        {"config": {"listen": {"proxy_protocol": "required"}}}, "name the networks of your load balancers", id="no-proxy"
+        {"config": {"listen": {"proxy_protocol": "required"}}},
+        "name the networks of your load balancers",
+        id="no-proxy",
     ),
     pytest.param({"ports": {"data": 9090}}, "ports.data and ports.admin are the same", id="one-port"),
     pytest.param(

@@ -34,8 +34,8 @@ def test_a_head_is_remembered_when_it_comes_again() -> None:
     """The third time it is found without being read, and is the very same."""
     some = readings()
     assert some.known(GET) is None
-    first, _ = some.read(GET)
-    assert isinstance(first, Head)
+    first = some.read(GET)
+    assert isinstance(first.head, Head)
     assert some.known(GET) is None
     again = some.read(GET)
     assert some.known(GET) is again
@@ -45,9 +45,9 @@ def test_heads_that_differ_in_a_token_are_one() -> None:
     """Line and headers are put together once for all tokens; what each presents stands beside it."""
     some = readings()
     found = [some.read(head(b"GET /a HTTP/1.1", b"Cookie: __session=%d" % number)) for number in range(5)]
-    assert found[4][0] is found[3][0]
-    assert [presented.session for _, presented in found] == [b"0", b"1", b"2", b"3", b"4"]
-    assert some.read(head(b"GET /b HTTP/1.1", b"Cookie: __session=1"))[0] is not found[4][0]
+    assert found[4].head is found[3].head
+    assert [one.presented.session for one in found] == [b"0", b"1", b"2", b"3", b"4"]
+    assert some.read(head(b"GET /b HTTP/1.1", b"Cookie: __session=1")).head is not found[4].head
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_only_a_head_with_nothing_behind_it_is_known(behind: bytes) -> None:
 )
 def test_length_of_the_body(raw: bytes, length: int) -> None:
     """As the header lines say."""
-    found, _ = readings().read(raw)
+    found = readings().read(raw).head
     assert isinstance(found, Head)
     assert length == found.length
 
@@ -102,14 +102,14 @@ def test_length_of_the_body(raw: bytes, length: int) -> None:
 )
 def test_whether_another_request_may_follow(raw: bytes, *, keep: bool) -> None:
     """RFC 9112 section 9.3; a tunnel serves no more requests."""
-    found, _ = readings().read(raw)
+    found = readings().read(raw).head
     assert isinstance(found, Head)
     assert keep is found.keep
 
 
 def test_a_websocket_is_asked_for_upstream() -> None:
     """With the two lines that hop by hop headers lose, and the answer of RFC 6455 section 1.3 is known beforehand."""
-    found, _ = readings().read(head(b"GET /a HTTP/1.1", *WEBSOCKET))
+    found = readings().read(head(b"GET /a HTTP/1.1", *WEBSOCKET)).head
     assert isinstance(found, Head)
     assert found.websocket_accept == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
     assert found.forward.endswith(b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n")
@@ -147,7 +147,7 @@ def test_a_websocket_is_asked_for_upstream() -> None:
 )
 def test_refused_heads(raw: bytes, reason: Reason, *, is_line_known: bool, is_block_known: bool) -> None:
     """What can be read of one is told all the same, for its record."""
-    found, _ = readings().read(raw)
+    found = readings().read(raw).head
     assert isinstance(found, Unreadable)
     assert (reason, is_line_known, is_block_known) == (
         found.error.reason,

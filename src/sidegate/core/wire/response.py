@@ -42,6 +42,8 @@ class ResponseHead:
         upgrade: Value of ``Upgrade`` when ``Connection`` holds ``upgrade``, else None.
         websocket_accept: Value of ``Sec-WebSocket-Accept``.
         event_stream: ``Content-Type`` is ``text/event-stream``.
+        start: *forward* and the empty line.
+        is_plain: A final answer of a length, no event stream, after which the upstream serves others: most are.
     """
 
     status: int
@@ -52,6 +54,8 @@ class ResponseHead:
     upgrade: bytes | None
     websocket_accept: bytes | None
     event_stream: bool
+    start: bytes
+    is_plain: bool
 
 
 def read_response_head(head: bytes) -> ResponseHead:
@@ -90,20 +94,27 @@ def _assemble(status: int, minor: int, phrase: bytes | None, fields: Fields) -> 
         if bodiless and lower == b"content-length":
             continue
         forward.append(b"%b: %b\r\n" % (name, field))
-    accept = values.get(b"sec-websocket-accept", [])
-    content_type = values.get(b"content-type", [b""])[0].partition(b";")[0].strip().lower()
-    return ResponseHead(
-        status=status,
-        forward=b"".join(forward),
-        framing=framing,
-        length=length,
-        close=b"close" in nominated
+    start = b"".join(forward)
+    close = (
+        b"close" in nominated
         or framing is Framing.UNTIL_CLOSE
         or is_announced
-        or (minor == 0 and b"keep-alive" not in nominated),
+        or (minor == 0 and b"keep-alive" not in nominated)
+    )
+    accept = values.get(b"sec-websocket-accept", [])
+    content_type = values.get(b"content-type", [b""])[0].partition(b";")[0].strip().lower()
+    event_stream = content_type == b"text/event-stream"
+    return ResponseHead(
+        status=status,
+        forward=start,
+        framing=framing,
+        length=length,
+        close=close,
         upgrade=b",".join(values.get(b"upgrade", [])) if b"upgrade" in nominated else None,
         websocket_accept=accept[0] if len(accept) == 1 else None,
-        event_stream=content_type == b"text/event-stream",
+        event_stream=event_stream,
+        start=start + b"\r\n",
+        is_plain=status >= 200 and framing is Framing.LENGTH and not close and not event_stream,
     )
 
 
