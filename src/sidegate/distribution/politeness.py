@@ -11,7 +11,7 @@ SWITCH_INTERVAL_S: Final = 0.000_5
 """While a thread computes, the event loop waits so long for the interpreter lock, not the usual 5 ms: one turn needs it
 several times."""
 
-FREEZE_EVERY: Final = 10_000
+FREEZE_EVERY: Final = 1250
 """Objects; half of those after which a process begins a collection."""
 
 _one_at_a_time: Final = Lock()
