@@ -280,7 +280,7 @@ def redis_outage(stage: Stage) -> Scene:
         stage.until(lambda: read_gauge(shared.peer, "sidegate_redis_up") == 1)
         stage.pace(1.0)
 
-    return Scene(shared.peer, provoke, shared.serve_all, shared.over, also=503)
+    return Scene(shared.peer, provoke, shared.serve_all, shared.over, also=503, rate=50.0)
 
 
 def redis_emptied(stage: Stage) -> Scene:
@@ -296,7 +296,7 @@ def redis_emptied(stage: Stage) -> Scene:
         asyncio.run(shared.publish())
         stage.pace(4.0)
 
-    return Scene(shared.peer, provoke, ready, shared.over, also=503)
+    return Scene(shared.peer, provoke, ready, shared.over, also=503, rate=50.0)
 
 
 # --- TLS ---

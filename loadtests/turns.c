@@ -147,14 +147,28 @@ int epoll_wait(int fd, struct epoll_event *events, int room, int timeout) {
   return is_watched() ? epoll_pwait(fd, events, room, timeout, NULL) : real_wait(fd, events, room, timeout);
 }
 
-/* A thread of a process that runs before everything else (SCHED_RR) inherits that; it still comes after the loop. */
+struct start {
+  void *(*run)(void *);
+  void *given;
+};
+
+static void *begin_thread(void *given) {
+  struct start start = *(struct start *)given;
+  free(given);
+  /* Before everything else, too, as it may hold the interpreter lock, but after the loop. */
+  struct sched_param low = {.sched_priority = 1};
+  sched_setscheduler(0, SCHED_RR, &low);
+  return start.run(start.given);
+}
+
+/* A thread of a process whose loop runs before everything else (SCHED_RR) would inherit that. */
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *given) {
   static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
   if (!real) real = dlsym(RTLD_NEXT, "pthread_create");
-  int failed = real(thread, attributes, run, given);
-  if (!failed && page && sched_getscheduler(0) == SCHED_RR) {
-    struct sched_param low = {.sched_priority = 1};
-    pthread_setschedparam(*thread, SCHED_RR, &low);
-  }
+  struct start *start = page && sched_getscheduler(getpid()) == SCHED_RR ? malloc(sizeof *start) : NULL;
+  if (!start) return real(thread, attributes, run, given);
+  *start = (struct start){run, given};
+  int failed = real(thread, attributes, begin_thread, start);
+  if (failed) free(start);
   return failed;
 }

@@ -10,6 +10,7 @@ that sent in the middle of long turns.
 """
 
 import faulthandler
+import gc
 import mmap
 import os
 import signal
@@ -18,8 +19,9 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TextIO
 
 from loadtests.processes import BenchError
 
@@ -142,11 +144,22 @@ class TurnWatch:
         self._page.close()
 
 
+def _note_collection(file: TextIO, began: dict[str, int], phase: str, info: dict[str, Any]) -> None:
+    """Write down collections of garbage that take more than a millisecond, as if they were stacks."""
+    if phase == "start":
+        began["ns"] = time.monotonic_ns()
+    elif (took_ns := time.monotonic_ns() - began["ns"]) > _NANOS_PER_MILLI:
+        took_ms = took_ns // _NANOS_PER_MILLI
+        file.write(f"Stack (a collection)\n  garbage, generation {info['generation']}: {took_ms} ms\n")
+        file.flush()
+
+
 def main() -> None:
     """Start a sidecar whose stack can be asked for."""
     stacks, *arguments = sys.argv[1:]
     with Path(stacks).open("w") as file:
         faulthandler.register(signal.SIGUSR2, file=file, all_threads=False)
+        gc.callbacks.append(partial(_note_collection, file, {}))
         sys.argv[1:] = arguments
         from sidegate.__main__ import main as sidegate  # noqa: PLC0415 - not before the handler is in place
 
