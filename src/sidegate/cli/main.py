@@ -30,7 +30,7 @@ COMMANDS: Final = {
     "tap": "Watch what a running sidecar decides, until Ctrl-C.",
     "decide": "Decide requests from standard input, one JSON object to a line.",
     "policy": "Test, compare, show, publish and patch policies.",
-    "shadow": "Report where the candidate policy differs from the enforced one.",
+    "shadow": "Try a candidate policy beside the enforced one: set, report, replay, promote, drop.",
     "key": "Make, rotate, revoke and list API keys.",
     "session": "Create, list and revoke sessions.",
     "audit": "Read, verify and export the audit trail.",

@@ -17,7 +17,7 @@ from sidegate.core.model.principal import Address, CredentialKind, Link, Query, 
 from sidegate.core.model.target import parse_target
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.model.value import value
-from sidegate.core.policy.snapshot import Snapshot
+from sidegate.core.policy.snapshot import OrganizationSnapshot, Snapshot
 from sidegate.core.trail.record import DecisionRecord
 
 _SURFACES: Final = ("web", "mobile", "admin")
@@ -53,9 +53,19 @@ def _address(source: str | None) -> Address | None:
         return None  # a Unix socket has no address
 
 
-def _questions(record: DecisionRecord, org: str) -> Iterator[tuple[Assumption, Query]]:
+def questions(record: DecisionRecord, organization: OrganizationSnapshot) -> Iterator[tuple[Assumption, Query]]:
+    """Yield what may have been asked, the likeliest first.
+
+    Args:
+        record: As read from the trail.
+        organization: That of its target; it knows to what its API keys are limited.
+    """
     if record.actor is None or record.org is None or record.target is None or record.authority is None:
         return
+    kind = CredentialKind.SESSION if record.credential is None else record.credential.kind
+    key = None
+    if record.credential is not None and kind is CredentialKind.API_KEY:
+        key = organization.keys.get(record.credential.id)
     of_primitive = record.primitive in SUBTREE_PRIMITIVES
     for subtree, second_factor, surface in product((of_primitive, not of_primitive), (False, True), _SURFACES):
         try:
@@ -63,17 +73,19 @@ def _questions(record: DecisionRecord, org: str) -> Iterator[tuple[Assumption, Q
         except NamingError:
             return
         credential = VerifiedCredential(
-            kind=CredentialKind.SESSION if record.credential is None else record.credential.kind,
+            kind=kind,
             id="" if record.credential is None else record.credential.id,
             account=record.actor.account,
-            org=org,
+            org=organization.organization,
+            authorities=None if key is None else key.authorities,
+            scopes=None if key is None else key.scopes,
             chain=tuple(Link(link) for link in record.actor.chain),
             second_factor_at=record.time if second_factor else None,
             surface=surface,
         )
         yield (
             Assumption(surface, second_factor, subtree),
-            Query(credential, record.authority, target, _address(record.source)),
+            Query(credential, record.authority, target, _address(record.source), record.approval_id is not None),
         )
 
 
@@ -88,7 +100,7 @@ def reconstruct(snapshot: Snapshot, record: DecisionRecord) -> Reconstruction | 
     if organization is None or organization.revision != record.revision:
         return None
     recorded = (record.outcome, record.reason, record.because)
-    for assumption, query in _questions(record, organization.organization):
+    for assumption, query in questions(record, organization):
         explanation = explain(snapshot, query, UnixMillis(record.time))
         decision = explanation.decision
         if (decision.outcome, decision.reason, decision.because) == recorded:
