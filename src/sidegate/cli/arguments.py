@@ -91,11 +91,13 @@ def read_value(option: str, text: str, read: Callable[[str], T]) -> T:
 
 
 def parse_duration(text: str) -> Millis:
-    """Read ``90d``, ``12h``, ``30m``, ``45s``, ``2w``, ``500ms``.
+    """Read ``90d``, ``12h``, ``30m``, ``45s``, ``2w``, ``500ms``; ``0`` needs no unit.
 
     Raises:
         ValueError: Not written so.
     """
+    if text == "0":
+        return Millis(0)
     found = _DURATION.fullmatch(text)
     if found is None:
         raise ValueError(f"`{text}` is no duration; write it like 90d, 12h, 30m or 45s")

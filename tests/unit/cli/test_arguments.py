@@ -27,6 +27,7 @@ from sidegate.core.model.units import Millis, UnixMillis
         pytest.param("90d", 7_776_000_000, id="days"),
         pytest.param("2w", 1_209_600_000, id="weeks"),
         pytest.param("0s", 0, id="nothing"),
+        pytest.param("0", 0, id="nothing-in-any-unit"),
     ],
 )
 def test_durations(text: str, millis: int) -> None:
