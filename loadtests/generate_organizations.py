@@ -8,9 +8,11 @@ Small organizations have a member, an administrator and three bindings each. One
 
 import argparse
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from sidegate.core.model.target import parse_scope
 from sidegate.core.model.units import Millis
@@ -53,6 +55,35 @@ def _bindings(members: int, each: int) -> Iterator[BindingEntry]:
         for place in range(each):
             scope = parse_scope(f"p{(number * 7 + place * 13) % 5000}")
             yield BindingEntry(f"b{number}-{place}", f"user:u{number}", "Designer", scope)
+
+
+def write_large(file: Path, members: int, bindings: int, first_role: str = "Designer") -> None:
+    """Write the organization ``large`` as a policy file: YAML as people write it, JSON if the name ends so.
+
+    Args:
+        file: Written.
+        members: How many.
+        bindings: Of each member.
+        first_role: That the first binding gives, so that another one is one change.
+    """
+    is_json = file.suffix == ".json"
+    with file.open("w") as out:
+        if is_json:
+            out.write('{"organization": "large",\n"members": {\n')
+            out.write(",\n".join(f'"user:u{number}": {{"roles": ["Member"]}}' for number in range(members)))
+            out.write('\n},\n"bindings": [\n')
+        else:
+            out.write("organization: large\nmembers:\n")
+            out.writelines(f"  user:u{number}: {{roles: [Member]}}\n" for number in range(members))
+            out.write("bindings:\n")
+        for number, binding in enumerate(_bindings(members, bindings)):
+            role = binding.role if number else first_role
+            if is_json:
+                plain = {"id": binding.id, "who": binding.who, "role": role, "on": str(binding.on)}
+                out.write((",\n" if number else "") + json.dumps(plain))
+            else:
+                out.write(f"  - {{id: {binding.id}, who: {binding.who}, role: {role}, on: {binding.on}}}\n")
+        out.write("\n]}\n" if is_json else "")
 
 
 async def fill(url: str, count: int, first: int = 0) -> None:

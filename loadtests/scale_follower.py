@@ -80,6 +80,7 @@ class Follower:
 
     def __init__(self, url: str, scenario: str, folder: Path) -> None:
         self._scenario = scenario
+        self._stride = 1
         self._clock = SystemClock()
         self._link = open_link(url, timeout=Millis(5000))
         self.policies = RedisPolicies(
@@ -115,6 +116,7 @@ class Follower:
         """Do one thing; returns its figures."""
         match what:
             case "load":
+                self._stride = int(words[1]) if len(words) > 1 else 1
                 before, began = _rss_mib(), time.monotonic()
                 await self._load_all(int(words[0]))
                 seconds = time.monotonic() - began
@@ -129,6 +131,16 @@ class Follower:
                 times = [await self._timed(int(words[0]) + number) for number in range(int(words[1]))]
                 times.sort()
                 return {"p50_ms": round(times[len(times) // 2], 2), "max_ms": round(times[-1], 2)}
+            case "await-group":
+                # A change of the header: every account in memory is compiled anew when it is next used.
+                began = time.monotonic()
+                while self.policies.missing("large", words[1], int(words[0])) is not None:
+                    await self._fetch(Want("large", words[1], int(words[0])))
+                applied = time.monotonic() - began
+                await asyncio.sleep(0.5)
+                await self._load_all(int(words[2]))
+                await asyncio.sleep(0.5)
+                return {"applied_ms": round(applied * 1000, 1)}
             case "await":
                 began = time.monotonic()
                 while self.policies.missing("large", words[1], int(words[0])) is not None:
@@ -160,7 +172,9 @@ class Follower:
 
     async def _use(self, number: int) -> None:
         """Decide about one account, fetched first."""
-        org, account = ("large", f"user:u{number}") if self._scenario == "large" else (f"org{number * 97}", "user:ana")
+        org, account = (
+            ("large", f"user:u{number}") if self._scenario == "large" else (f"org{number * self._stride}", "user:ana")
+        )
         while self.policies.missing(org, account, 0) is not None:
             await self._fetch(Want(org, account))
         credential = VerifiedCredential(

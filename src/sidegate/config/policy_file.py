@@ -1,6 +1,6 @@
 """Policy files: one per organization (spec 5.1, 6.3)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,8 @@ from sidegate.core.policy.validate import find_problems
 SUFFIX: Final = ".yaml"
 MAX_POLICY_BYTES: Final = 64 << 20
 """Some 700,000 bindings; larger organizations belong into a store that is read by need (spec 5.2)."""
+
+_NOWHERE: Final[Mapping[str, Position]] = {}
 
 
 @value
@@ -44,8 +46,12 @@ def load_policy_file(path: Path) -> PolicyDocument:
     return inspect_policy_file(path).document
 
 
-def inspect_policy_file(path: Path) -> LoadedPolicy:
+def inspect_policy_file(path: Path, read: Callable[[bytes, str], LoadedPolicy] | None = None) -> LoadedPolicy:
     """Read one policy file, with what looks wrong in it.
+
+    Args:
+        path: Of the file.
+        read: Reads its content, and takes its name; :func:`read_policy` by default.
 
     Raises:
         PolicyError: Carries everything that is wrong, each with file, line and column.
@@ -53,21 +59,24 @@ def inspect_policy_file(path: Path) -> LoadedPolicy:
     content, problem = read_file(path)
     if problem is not None:
         raise PolicyError((problem,))
-    return read_policy(content, str(path))
+    return (read or read_policy)(content, str(path))
 
 
-def read_policy(content: bytes, file: str, leftovers: list[object] | None = None) -> LoadedPolicy:
+def read_policy(
+    content: bytes, file: str, leftovers: list[object] | None = None, *, max_bytes: int = MAX_POLICY_BYTES
+) -> LoadedPolicy:
     """Read the *content* of a policy file called *file*.
 
     Args:
         content: The whole file.
         file: Its name, for positions.
+        max_bytes: A longer one is refused unread.
         leftovers: What the document was made of is put in here, for who must not free all of it at once.
 
     Raises:
         PolicyError: Carries everything that is wrong, each with file, line and column.
     """
-    tree = read_tree(content, file, MAX_POLICY_BYTES)
+    tree = read_tree(content, file, max_bytes)
     leftovers = [] if leftovers is None else leftovers
     leftovers.append(tree)
     problems = list(tree.problems)
@@ -82,7 +91,7 @@ def read_policy(content: bytes, file: str, leftovers: list[object] | None = None
     warnings: list[Problem] = []
     document = None
     if written is not None:
-        document = _document(written, tree)
+        document = document_of(written, _positions(written, tree))
         for finding in find_problems(document):
             place = document.positions.get(finding.key) or tree.key_position((finding.key,))
             kind = problems if finding.severity is Severity.ERROR else warnings
@@ -92,8 +101,14 @@ def read_policy(content: bytes, file: str, leftovers: list[object] | None = None
     return LoadedPolicy(file, document, tuple(sorted(warnings, key=in_order)))
 
 
-def load_policy_directory(folder: Path) -> tuple[LoadedPolicy, ...]:
+def load_policy_directory(
+    folder: Path, read: Callable[[bytes, str], LoadedPolicy] | None = None
+) -> tuple[LoadedPolicy, ...]:
     """Read every policy file of *folder*, in the order of their names.
+
+    Args:
+        folder: Where they are.
+        read: See :func:`inspect_policy_file`.
 
     Raises:
         PolicyError: Carries everything that is wrong in any of them.
@@ -108,7 +123,7 @@ def load_policy_directory(folder: Path) -> tuple[LoadedPolicy, ...]:
     files: dict[str, str] = {}
     for path in paths:
         try:
-            policy = inspect_policy_file(path)
+            policy = inspect_policy_file(path, read)
             claim_organization(files, policy.document, path)
             loaded.append(policy)
         except PolicyError as exc:
@@ -156,11 +171,16 @@ def in_order(problem: Problem) -> tuple[int, int, str]:
     return (0, 0, problem.key) if place is None else (place.line, place.column, problem.key)
 
 
-def _document(written: WrittenPolicy, tree: YamlTree) -> PolicyDocument:
+def _positions(written: WrittenPolicy, tree: YamlTree) -> dict[str, Position]:
     positions = dict(entry_positions(written, tree, (), ""))
     if written.candidate is not None:
         positions.update(entry_positions(written.candidate, tree, ("candidate",), CANDIDATE_PREFIX))
         positions[f"{CANDIDATE_PREFIX}remove"] = tree.key_position(("candidate", "remove"))
+    return positions
+
+
+def document_of(written: WrittenPolicy, positions: Mapping[str, Position] = _NOWHERE) -> PolicyDocument:
+    """Return what is *written*, with the place of every entry."""
     return PolicyDocument(
         organization=written.organization,
         mfa_max_age_s=written.mfa_max_age_s,

@@ -32,6 +32,7 @@ from sidegate.core.model.target import Kind
 from sidegate.core.policy.document import (
     DEFAULT_APPROVAL_TTL,
     DEFAULT_MFA_MAX_AGE_S,
+    NO_CONDITIONS,
     ApprovalRule,
     Approvers,
     BindingEntry,
@@ -149,7 +150,8 @@ class WrittenBinding(Written):
             self.not_before,
             self.not_after,
             self.state,
-            self.when.entry(),
+            # Most have none: a million bindings share that.
+            NO_CONDITIONS if self.when is _NO_CONDITIONS else self.when.entry(),
             self.purpose,
         )
 

@@ -5,7 +5,7 @@ What is wrong with the second and not with the first is wrong because of the cha
 the organization is not in them looks so in both.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -56,12 +56,12 @@ async def plan_patch(excerpt: Excerpt, patch: PolicyPatch) -> PatchPlan:
         DependencyError: Redis is away, or holds something else under the names.
         ChangedMeanwhileError: Somebody published it meanwhile.
     """
-    await _read(excerpt, patch)
+    seen = await _read(excerpt, patch)
     problems = tuple(_misplaced(excerpt, patch))
     if problems:
         raise PolicyError(problems)
     edits = _edits(excerpt, patch)
-    before, after = _document(excerpt, patch, Edits()), _document(excerpt, patch, edits)
+    before, after = (_document(excerpt, patch, one, seen) for one in (Edits(), edits))
     known = frozenset(find_problems(before))
     found = [finding for finding in find_problems(after) if finding not in known]
     errors = tuple(_problem(one, patch) for one in found if one.severity is Severity.ERROR)
@@ -77,7 +77,12 @@ async def plan_patch(excerpt: Excerpt, patch: PolicyPatch) -> PatchPlan:
 # Reading what it is about.
 
 
-async def _read(excerpt: Excerpt, patch: PolicyPatch) -> None:
+_Seen = Mapping[str, set[str] | None]
+"""Names of what the change is about, by section of the header; None for all of it. More may have been read: a page has
+hundreds of other entries, and judging each of them would take longer than everything else."""
+
+
+async def _read(excerpt: Excerpt, patch: PolicyPatch) -> _Seen:
     put, gone = patch.put, patch.remove
     ids = {entry.id for section in _WITH_IDS for entry in getattr(put, section)}
     ids.update(*(getattr(gone, section) for section in _WITH_IDS))
@@ -103,16 +108,20 @@ async def _read(excerpt: Excerpt, patch: PolicyPatch) -> None:
             *(name for kind, name in removed if kind == "key"),
         }
     )
-    for section in _WITH_IDS:
-        await excerpt.read_entries(section, ids | words)
-    # What a role means hangs on the roles that it clones.
-    await excerpt.read_entries("roles")
-    await excerpt.read_entries("groups", {*_groups_named(excerpt, patch), *(name for _, name in removed)})
-    if gone.groups or gone.roles or put.roles or put.members or gone.members:
-        # A deny must not lose whom it is for.
-        await excerpt.read_entries("denies")
-    for section in _CANDIDATE_SECTIONS:
-        await excerpt.read_entries(f"candidate.{section}")
+    may_orphan = gone.groups or gone.roles or put.roles or put.members or gone.members
+    seen: dict[str, set[str] | None] = {
+        # What a role means hangs on the roles that it clones.
+        "roles": None,
+        "groups": {*_groups_named(excerpt, patch), *(name for _, name in removed)},
+        "bindings": ids | words,
+        # None of them must lose whom it is for.
+        "denies": None if may_orphan else ids | words,
+        "approvals": ids | words,
+        **{f"candidate.{section}": None for section in _CANDIDATE_SECTIONS},
+    }
+    for section, names in seen.items():
+        await excerpt.read_entries(section, names)
+    return seen
 
 
 def _accounts_named(put: Put | Candidate) -> Iterator[str]:
@@ -306,11 +315,13 @@ def _settings(excerpt: Excerpt, patch: PolicyPatch) -> HeaderSettings:
     )
 
 
-def _document(excerpt: Excerpt, patch: PolicyPatch, edits: Edits) -> PolicyDocument:
-    """Return what was read, with *edits*, as a document."""
+def _document(excerpt: Excerpt, patch: PolicyPatch, edits: Edits, seen: _Seen) -> PolicyDocument:
+    """Return what is *seen* of what was read, with *edits*, as a document."""
 
     def entries(section: str) -> dict[str, Entry]:
-        found = {**excerpt.entries(section), **edits.sections.get(section, {})}
+        names = seen[section]
+        read = excerpt.entries(section) if names is None else {name: excerpt.entry(section, name) for name in names}
+        found = {**read, **edits.sections.get(section, {})}
         return {name: entry for name, entry in found.items() if entry is not None}
 
     root = excerpt.root

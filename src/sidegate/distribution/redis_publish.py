@@ -82,9 +82,17 @@ class Publisher:
         link: With a deadline that suits a publisher, e.g. :data:`PUBLISH_TIMEOUT`.
         clock: Revisions are Unix milliseconds, or one more than the last: so they grow also over a Redis that lost all.
         signer: Signs every record; None leaves them unsigned.
+        on_step: Told what is being done, for who watches.
     """
 
-    def __init__(self, link: Link, clock: Clock, signer: Ed25519PrivateKey | None = None) -> None:
+    def __init__(
+        self,
+        link: Link,
+        clock: Clock,
+        signer: Ed25519PrivateKey | None = None,
+        on_step: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._on_step = on_step
         self._link = link
         self._clock = clock
         self._signer = signer
@@ -98,7 +106,7 @@ class Publisher:
             PolicyError: The document cannot be used.
             DependencyError: Redis is away, or holds something else under the names.
         """
-        return await self._compare(contents_of(document))
+        return await self._compare(self._contents_of(document))
 
     async def publish(self, document: PolicyDocument) -> Published:
         """Make Redis hold *document*.
@@ -108,7 +116,7 @@ class Publisher:
             DependencyError: Redis is away, or holds something else under the names. After a time-out the publish may
                 have happened; publishing again finds out.
         """
-        contents = contents_of(document)
+        contents = self._contents_of(document)
         for _ in range(_ATTEMPTS):
             published = await self.commit(await self._compare(contents))
             if published is not None:
@@ -208,7 +216,12 @@ class Publisher:
 
     # Within.
 
+    def _contents_of(self, document: PolicyDocument) -> Contents:
+        self._on_step(f"laying out {document.organization}")
+        return contents_of(document)
+
     async def _compare(self, contents: Contents) -> Plan:
+        self._on_step(f"comparing {contents.org} with what is published")
         keys = keys_of(contents.org)
         revision = await self.revision_of(contents.org)
         stored = await self._digests(contents.org, keys)
@@ -282,7 +295,8 @@ class Publisher:
             ("HSET", staging, *(part for put in page for part in put)) for page in _pages(puts, _PAGE)
         ]
         await self._link.call_all([commands[0], ("EXPIRE", staging, 3600)], key=staging, doing=doing)
-        for command in commands[1:]:
+        for number, command in enumerate(commands[1:], 1):
+            self._on_step(f"{doing}: {number * _PAGE:,} of {len(puts):,} records written")
             await self._link.call(*command, doing=doing, within=PUBLISH_TIMEOUT)
 
 
