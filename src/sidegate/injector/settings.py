@@ -15,7 +15,7 @@ from sidegate.core.model.errors import Problem
 MAX_BYTES: Final = 16_384
 
 DECIDED_ELSEWHERE: Final[dict[tuple[str, ...], str]] = {
-    ("listen",): "`sidegate.dev/port`; `listen: {tls: …}` in the ConfigMap is kept",
+    ("listen",): "`sidegate.dev/port`; what else `listen` says in the ConfigMap is kept",
     ("admin",): "`sidegate.dev/admin-port`",
     ("upstream", "url"): "`sidegate.dev/upstream-port`",
     ("routes",): "`sidegate.dev/routes`",
