@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sidegate.core.identity.api_key import MAX_LIFETIME, expiry_of, issued_at_of, mint_key
+from sidegate.core.identity.api_key import expiry_of, issued_at_of, mint_key
 from sidegate.core.identity.names import is_safe_id
 from sidegate.core.model.authority import Authority, authorities_in
 from sidegate.core.model.target import parse_scope, require_name
-from sidegate.core.model.units import Millis, UnixMillis, format_instant
+from sidegate.core.model.units import Millis, UnixMillis, format_instant, year_after
 from sidegate.core.model.value import value
 from sidegate.core.policy.document import KeyEntry, KeyState
 
@@ -64,7 +64,7 @@ def mint(request: KeyRequest, random_bytes: bytes, now: UnixMillis) -> dict[str,
     kind, colon, name = request.account.partition(":")
     if not (colon and kind in {"user", "service"} and is_safe_id(name)):
         raise ValueError(f"account `{request.account}` is not written like service:ci or user:ana")
-    if request.lifetime is not None and not 0 < request.lifetime <= MAX_LIFETIME:
+    if request.lifetime is not None and not 0 < request.lifetime <= year_after(now) - now:
         raise ValueError("a key lives at least 1 ms and at most a year; ask for 365d or less, and rotate it")
     minted = mint_key(request.env, random_bytes)
     record: dict[str, object] = {

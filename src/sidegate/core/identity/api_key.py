@@ -9,7 +9,7 @@ from zlib import crc32
 
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.principal import Address
-from sidegate.core.model.units import Millis, UnixMillis
+from sidegate.core.model.units import Millis, UnixMillis, year_after
 from sidegate.core.model.value import hot_value, value
 from sidegate.core.policy.document import KeyEntry, KeyState
 
@@ -21,9 +21,6 @@ CHECK_CHARS: Final = 6
 """62 ** 6 is 2 ** 35.7: room for every CRC-32."""
 RANDOM_BYTES: Final = 64
 """32 for the secret, 32 for the id."""
-
-MAX_LIFETIME: Final = Millis(366 * 24 * 60 * 60 * 1000)
-"""One year (spec 3.2), in a leap year too."""
 
 WARN_BEFORE: Final = Millis(30 * 24 * 60 * 60 * 1000)
 """How long before a key expires whoever uses it is told (spec 3.2)."""
@@ -97,7 +94,7 @@ def expiry_of(entry: KeyEntry) -> UnixMillis | None:
         None only for a key that has neither an expiry nor a date of its making.
     """
     made = issued_at_of(entry)
-    limit = None if made is None else UnixMillis(made + MAX_LIFETIME)
+    limit = None if made is None else year_after(made)
     if entry.expires_at is None or limit is None:
         return limit if entry.expires_at is None else entry.expires_at
     return min(entry.expires_at, limit)

@@ -1,6 +1,6 @@
 """Units that mypy keeps apart, and the written form of an instant."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from typing import NewType
 
 Millis = NewType("Millis", int)
@@ -38,3 +38,16 @@ def format_instant(instant: UnixMillis) -> str:
     """Write *instant* as RFC 3339 with milliseconds in UTC, e.g. ``2026-12-01T00:00:00.000Z``."""
     moment = _EPOCH + timedelta(milliseconds=instant)
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def year_after(instant: UnixMillis) -> UnixMillis:
+    """Return the same day and time of the next year, the first of March after a leap day; never later than can be
+    written."""
+    moment = _EPOCH + timedelta(milliseconds=instant)
+    if moment.year == MAXYEAR:
+        return _LAST
+    try:
+        later = moment.replace(year=moment.year + 1)
+    except ValueError:
+        later = moment.replace(year=moment.year + 1, month=3, day=1)
+    return UnixMillis((later - _EPOCH) // timedelta(milliseconds=1))

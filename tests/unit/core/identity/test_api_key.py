@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidegate.core.identity.api_key import (
-    MAX_LIFETIME,
     RANDOM_BYTES,
     KeyParts,
     expiry_of,
@@ -21,7 +20,7 @@ from sidegate.core.identity.api_key import (
     parse_key,
 )
 from sidegate.core.model.decision import Reason
-from sidegate.core.model.units import UnixMillis
+from sidegate.core.model.units import UnixMillis, year_after
 from sidegate.core.policy.document import KeyEntry, KeyState
 
 RANDOM = bytes(range(RANDOM_BYTES))
@@ -129,18 +128,19 @@ def test_too_little_randomness(count: int) -> None:
 PARTS = KeyParts(KEY.id, KEY.digest)
 
 
+YEAR = year_after(UnixMillis(0))
+
+
 @pytest.mark.parametrize(
     ("record", "parts", "now", "reason"),
     [
         pytest.param(entry(), PARTS, 0, None, id="good"),
         pytest.param(entry(expires_at=100), PARTS, 99, None, id="last-millisecond"),
         pytest.param(entry(expires_at=100), PARTS, 100, Reason.KEY_EXPIRED, id="at-expiry"),
-        pytest.param(entry(created_at=0), PARTS, MAX_LIFETIME - 1, None, id="last-millisecond-of-the-year"),
-        pytest.param(entry(created_at=0), PARTS, MAX_LIFETIME, Reason.KEY_EXPIRED, id="a-year-old"),
-        pytest.param(
-            entry(created_at=0, expires_at=MAX_LIFETIME * 9), PARTS, MAX_LIFETIME, Reason.KEY_EXPIRED, id="year-at-most"
-        ),
-        pytest.param(entry(created_at=0, rotated_at=5), PARTS, MAX_LIFETIME, None, id="rotated-later"),
+        pytest.param(entry(created_at=0), PARTS, YEAR - 1, None, id="last-millisecond-of-the-year"),
+        pytest.param(entry(created_at=0), PARTS, YEAR, Reason.KEY_EXPIRED, id="a-year-old"),
+        pytest.param(entry(created_at=0, expires_at=YEAR * 9), PARTS, YEAR, Reason.KEY_EXPIRED, id="year-at-most"),
+        pytest.param(entry(created_at=0, rotated_at=5), PARTS, YEAR, None, id="rotated-later"),
         pytest.param(entry(state=KeyState.REVOKED), PARTS, 0, Reason.KEY_REVOKED, id="revoked"),
         pytest.param(
             entry(state=KeyState.REVOKED, expires_at=1), PARTS, 2, Reason.KEY_REVOKED, id="revoked-before-expired"
@@ -165,7 +165,9 @@ def test_judge_key(record: KeyEntry, parts: KeyParts, now: int, reason: Reason |
     [
         pytest.param(entry(), None, None, id="neither"),
         pytest.param(entry(expires_at=7), None, 7, id="only-expiry"),
-        pytest.param(entry(created_at=7), 7, 7 + MAX_LIFETIME, id="only-creation"),
+        pytest.param(entry(created_at=7), 7, 7 + YEAR, id="only-creation"),
+        pytest.param(entry(created_at=YEAR), YEAR, YEAR + 365 * 86_400_000, id="365-days"),
+        pytest.param(entry(created_at=YEAR + 1, expires_at=2 * YEAR + 2), YEAR + 1, 2 * YEAR + 1, id="no-day-more"),
         pytest.param(entry(created_at=7, expires_at=9), 7, 9, id="expiry-within-the-year"),
     ],
 )

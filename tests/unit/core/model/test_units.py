@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidegate.core.model.units import UnixMillis, format_instant, parse_instant
+from sidegate.core.model.units import UnixMillis, format_instant, parse_instant, year_after
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,18 @@ def test_writing_and_reading_are_inverse(instant: int) -> None:
 def test_written_form() -> None:
     """One width, so that it sorts as text."""
     assert format_instant(UnixMillis(1_796_083_200_007)) == "2026-12-01T00:00:00.007Z"
+
+
+@pytest.mark.parametrize(
+    ("begun", "over"),
+    [
+        pytest.param("2026-11-22T10:00:00.123Z", "2027-11-22T10:00:00.123Z", id="365-days"),
+        pytest.param("2027-11-22T10:00:00.000Z", "2028-11-22T10:00:00.000Z", id="366-days"),
+        pytest.param("2028-02-28T23:59:59.999Z", "2029-02-28T23:59:59.999Z", id="before-a-leap-day"),
+        pytest.param("2028-02-29T00:00:00.000Z", "2029-03-01T00:00:00.000Z", id="leap-day"),
+        pytest.param("9999-06-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z", id="last-year"),
+    ],
+)
+def test_a_year(begun: str, over: str) -> None:
+    """A year is a year of the calendar."""
+    assert format_instant(year_after(parse_instant(begun))) == over
