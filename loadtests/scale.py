@@ -8,7 +8,7 @@
 
 Prints one line of JSON for each measurement. Pauses are of the event loop of a follower: how much later than asked for
 a timer fires, and how much of that is left without the time for which the machine ran somebody else. With
-``--realtime`` (as root) follower and publisher run before everything else that the machine does.
+``--realtime`` (as root) followers, and who changes single entries, run before everything else that the machine does.
 """
 
 import argparse
@@ -134,6 +134,8 @@ async def publish_large(url: str, members: int, *, group: int) -> None:
 
 async def patch_group(url: str, follower: Followed, members: int) -> None:
     """Change one of the group's bindings, again and again, by the library and by the command, as its operator would."""
+    if is_realtime:
+        hurry(os.getpid())
     link = open_link(url, timeout=Millis(30_000))
     publisher = Publisher(link, SystemClock())
     times: list[float] = []
@@ -242,7 +244,7 @@ def from_file(url: str, folder: Path, members: int) -> None:
         file = folder / f"large.{suffix}"
         for role in ("Designer", "Reviewer"):
             write_large(file, members, EACH, role)
-            began = time.monotonic()
+            began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
             command = [sys.executable, "-m", "sidegate", "policy", "publish", str(file), "--quiet", "--redis", url]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -251,6 +253,7 @@ def from_file(url: str, folder: Path, members: int) -> None:
                 file=suffix,
                 mib=file.stat().st_size >> 20,
                 seconds=round(time.monotonic() - began, 1),
+                cpu_s=round(used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime, 1),
                 peak_mib=used.ru_maxrss >> 10,
             )
 
@@ -267,7 +270,6 @@ def main() -> None:
     if given.realtime:
         global is_realtime  # noqa: PLW0603  every follower that is started is to know
         is_realtime = True
-        hurry(os.getpid())
     with tempfile.TemporaryDirectory() as folder:
         servers: list[RedisServer] = []
 
