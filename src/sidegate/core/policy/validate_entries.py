@@ -5,6 +5,7 @@ from typing import Final
 
 from sidegate.core.model.authority import NO_AUTHORITY
 from sidegate.core.model.target import Kind, Scope
+from sidegate.core.model.units import format_instant, year_after
 from sidegate.core.policy.builtin import FOR_SERVICE_ACCOUNTS, Role, RoleKind
 from sidegate.core.policy.document import ApprovalRule, BindingEntry, DenyEntry, KeyEntry, MemberEntry, PolicyDocument
 from sidegate.core.policy.findings import Finding, Speller, error, warning
@@ -151,6 +152,13 @@ class EntryJudge:
         if len(api_key.digest) != _DIGEST_BYTES:
             yield error(key, "has a digest that is no SHA-256", "write `sha256:` and 64 hexadecimal digits")
         yield from self._of_account(key, api_key.account, _ACCOUNT_FORMS)
+        made = api_key.rotated_at if api_key.rotated_at is not None else api_key.created_at
+        if made is None and api_key.expires_at is None:
+            hint = "write `expires_at`, at most a year after it was made"
+            yield warning(key, "says neither when it ends nor when it was made: it never expires", hint)
+        elif made is not None and api_key.expires_at is not None and api_key.expires_at > year_after(made):
+            over = format_instant(year_after(made))
+            yield warning(key, f"lives for more than a year: it ends at {over}", "write that instant")
 
     def _of_account(self, key: str, account: str, forms: str) -> Iterator[Finding]:
         if not _is_account(account):

@@ -6,7 +6,7 @@ import pytest
 
 from sidegate.core.model.authority import Authority, mask_of
 from sidegate.core.model.target import ALL_PROJECTS
-from sidegate.core.model.units import Millis
+from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.core.policy.document import (
     ApprovalRule,
     BindingEntry,
@@ -27,7 +27,7 @@ ANA = MemberEntry("user:ana", roles=("Guest",), groups=("fiber",))
 BINDING = BindingEntry("b1", "user:ana", "Viewer", ALL_PROJECTS)
 DENY = DenyEntry("d1", "role:Guest", READ, ALL_PROJECTS)
 RULE = ApprovalRule("a1", READ, ALL_PROJECTS)
-KEY = KeyEntry("k1", bytes(32), "user:ana")
+KEY = KeyEntry("k1", bytes(32), "user:ana", expires_at=UnixMillis(1))
 SOUND = PolicyDocument(
     "acme",
     roles=(RoleEntry("Guest", "Member"),),

@@ -27,7 +27,8 @@ SOUND = PolicyDocument("acme", members=(ANA, MemberEntry("service:ci")), groups=
 BINDING = BindingEntry("b1", "user:ana", "Viewer", ALL_PROJECTS)
 DENY = DenyEntry("d1", "user:ana", READ, ALL_PROJECTS)
 RULE = ApprovalRule("a1", READ, ALL_PROJECTS)
-KEY = KeyEntry("k1", bytes(32), "service:ci")
+KEY = KeyEntry("k1", bytes(32), "service:ci", expires_at=UnixMillis(1))
+YEAR = 365 * 86_400_000
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 
 
@@ -65,6 +66,8 @@ def of(entry: object) -> PolicyDocument:
         pytest.param(replace(RULE, approvers=Approvers(None, ("user:ana",), ("fiber",))), id="named-approvers"),
         pytest.param(replace(RULE, kind=Kind.BRANCH, quorum=2), id="rule-with-kind"),
         pytest.param(KEY, id="key"),
+        pytest.param(replace(KEY, expires_at=None, created_at=UnixMillis(0)), id="key-of-a-year"),
+        pytest.param(replace(KEY, expires_at=UnixMillis(YEAR), created_at=UnixMillis(0)), id="key-of-a-whole-year"),
     ],
 )
 def test_sound_entries(entry: object) -> None:
@@ -153,6 +156,23 @@ def test_sound_entries(entry: object) -> None:
         pytest.param(replace(KEY, digest=bytes(31)), ERROR, "key:k1", "has a digest that is no SHA-256", id="digest"),
         pytest.param(replace(KEY, account="ci"), ERROR, "key:k1", "names `ci`", id="key-form"),
         pytest.param(replace(KEY, account="service:x"), WARNING, "key:k1", "names `service:x`", id="key-no-member"),
+        pytest.param(
+            replace(KEY, expires_at=None), WARNING, "key:k1", "says neither when it ends nor", id="endless-key"
+        ),
+        pytest.param(
+            replace(KEY, expires_at=UnixMillis(YEAR + 1), created_at=UnixMillis(0)),
+            WARNING,
+            "key:k1",
+            "lives for more than a year: it ends at 1971-01-01T00:00:00.000Z",
+            id="key-beyond-a-year",
+        ),
+        pytest.param(
+            replace(KEY, expires_at=UnixMillis(YEAR * 3), created_at=UnixMillis(0), rotated_at=UnixMillis(YEAR)),
+            WARNING,
+            "key:k1",
+            "lives for more than a year: it ends at 1972-01-01T00:00:00.000Z",
+            id="key-beyond-a-year-after-rotation",
+        ),
     ],
 )
 def test_unsound_entries(entry: object, severity: Severity, key: str, what: str) -> None:
