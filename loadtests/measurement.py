@@ -12,8 +12,6 @@ from loadtests.processes import BenchError, ask
 from loadtests.upstream import BODY
 from loadtests.workload import CONNECTIONS, Scenario, Workload
 
-# Requests that were sent and not yet answered when wrk stopped.
-_IN_FLIGHT = CONNECTIONS
 _MAX_RATE = 10_000.0
 """Above it the client that keeps the rate, and the upstream beside it, would need all of their core."""
 _numbers = itertools.count(1, 100_000_000)
@@ -88,7 +86,9 @@ def check_answer(peer: Peer, workload: Workload, scenario: Scenario) -> int:
     return sizes.pop()
 
 
-def measure(peer: Peer, workload: Workload, scenario: Scenario, *, seconds: int, core: int) -> Measurement:
+def measure(
+    peer: Peer, workload: Workload, scenario: Scenario, *, seconds: int, core: int, connections: int = CONNECTIONS
+) -> Measurement:
     """Load *peer* and hold every answer to what it must be.
 
     Raises:
@@ -96,19 +96,19 @@ def measure(peer: Peer, workload: Workload, scenario: Scenario, *, seconds: int,
     """
     script = workload.lua(scenario, peer.folder / f"{scenario.name}.lua")
     size = check_answer(peer, workload, scenario)
-    _wrk(peer, script.as_posix(), seconds=1, core=core)
+    _wrk(peer, script.as_posix(), seconds=1, core=core, connections=connections)
     records_before = peer.records()
     before = peer.child.usage()
-    result = _wrk(peer, script.as_posix(), seconds=seconds, core=core)
+    result = _wrk(peer, script.as_posix(), seconds=seconds, core=core, connections=connections)
     after = peer.child.usage()
     requests = result["requests"]
-    _hold_answers(peer, scenario, result, size)
+    _hold_answers(peer, scenario, result, size, in_flight=connections)
     records_after = peer.records()
     records = None
     if records_before is not None and records_after is not None:
         records = records_after - records_before
         # Also what was still in flight when wrk stopped has its record, and so may what the warm-up left in flight.
-        if not requests <= records <= requests + 2 * _IN_FLIGHT:
+        if not requests <= records <= requests + 2 * connections:
             raise BenchError(f"{peer.name} answered {requests} requests of {scenario.name} and recorded {records}")
     return Measurement(
         requests=requests,
@@ -131,7 +131,7 @@ def measure_added(peer: Peer, workload: Workload, scenario: Scenario, *, rate: f
     return Added(rate, run_pinned(peer.port, request, rate=rate, seconds=seconds, core=core), direct)
 
 
-def _hold_answers(peer: Peer, scenario: Scenario, result: dict[str, int], size: int) -> None:
+def _hold_answers(peer: Peer, scenario: Scenario, result: dict[str, int], size: int, *, in_flight: int) -> None:
     requests = result["requests"]
     if not requests:
         raise BenchError(f"{peer.name} answered nothing of {scenario.name}:\n{peer.child.tail()}")
@@ -141,12 +141,12 @@ def _hold_answers(peer: Peer, scenario: Scenario, result: dict[str, int], size: 
         failed = f"{result['failed_status']} answers above 399 and {result['failed_socket']} socket errors"
         raise BenchError(f"{peer.name}: {failed} in {requests} requests of {scenario.name}, which are {expected}")
     # Every response has the same size, so another body anywhere shows in the sum.
-    if not 0 <= result["bytes"] - requests * size <= _IN_FLIGHT * size:
+    if not 0 <= result["bytes"] - requests * size <= in_flight * size:
         raise BenchError(f"{peer.name}: {requests} answers of {size} bytes are not {result['bytes']} bytes")
 
 
-def _wrk(peer: Peer, script: str, *, seconds: int, core: int) -> dict[str, int]:
-    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency"]
+def _wrk(peer: Peer, script: str, *, seconds: int, core: int, connections: int) -> dict[str, int]:
+    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
     command += ["--timeout", "10s", "-s", script, f"http://127.0.0.1:{peer.port}/", "--", str(next(_numbers))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
     for line in done.stdout.splitlines():

@@ -34,11 +34,14 @@ from loadtests.processes import BenchError, Child, accepts, free_port, hurry
 from loadtests.report import print_findings
 from loadtests.targets import Finding
 from loadtests.variants import Variant, audit_levels, read_gauge, replace_file, shadows, sources
-from loadtests.workload import SCENARIOS, Workload, policy_text
+from loadtests.workload import CONNECTIONS, SCENARIOS, Workload, policy_text
 from rich.console import Console
 
 IDLE_CONNECTIONS = 10_000
 PUBLISHES = 20
+_WORKERS = (2, 4)
+_STEADY_RATE = 5000
+"""Requests per second, with which a core has something to do and never too much."""
 _MIB = 1 << 20
 _SETTLE_S = 1.5
 
@@ -257,14 +260,54 @@ def start(setting: Setting) -> list[Finding]:
 
 
 def workers(setting: Setting) -> list[Finding]:
-    """What two workers do with the CPU that they get, beside one: with N cores, N workers serve so many times more."""
+    """What a request costs with more workers: all on one core, so that none of them works beside the load.
+
+    At a constant rate below what they can do it is the core that changes from one to the other with every request; that
+    is told, too, and not held against them, as it is not so where each has a core.
+    """
     workload = setting.workload("workers")
     peers = {
-        str(number): Variant(workload, setting.upstream, setting.core, f"workers-{number}", {"workers": number})
-        for number in (1, 2)
+        number: Variant(workload, setting.upstream, setting.core, f"workers-{number}", {"workers": number})
+        for number in (1, *_WORKERS)
     }
-    rounds = compare(setting, workload, peers)
-    return [Finding("throughput of 2 workers on 2 cores / 1 on 1, by CPU", 2 / ratio(rounds, "2", "1"), least=1.8)]
+    steady: list[dict[str, float]] = []
+    full: list[dict[str, float]] = []
+    try:
+        for peer in peers.values():
+            peer.start()
+        request = peers[1].write("request.bin", workload.request(SCENARIOS["allowed"], "127.0.0.1").decode("ascii"))
+        for _ in range(setting.rounds):
+            steady.append({str(number): _cpu_at_rate(setting, peer, request) for number, peer in peers.items()})
+            full.append(
+                {
+                    str(number): measure(
+                        *(peer, workload, SCENARIOS["allowed"]),
+                        seconds=setting.seconds,
+                        core=setting.other,
+                        connections=number * CONNECTIONS,
+                    ).cpu_us
+                    for number, peer in peers.items()
+                }
+            )
+    finally:
+        for peer in peers.values():
+            peer.stop()
+    rate = f"{_STEADY_RATE:,} a second"
+    found = [Finding(f"1 worker, {rate}, CPU", statistics.median(one["1"] for one in steady), "µs")]
+    for number in _WORKERS:
+        what = f"{number} workers / 1, {rate}: requests per CPU"
+        found.append(Finding(what, ratio(steady, "1", str(number))))
+        what = f"{number} workers / 1, all they can, {CONNECTIONS} connections each: requests per CPU"
+        found.append(Finding(what, ratio(full, "1", str(number)), least=0.9))
+    return found
+
+
+def _cpu_at_rate(setting: Setting, peer: Sidegate, request: Path) -> float:
+    before = peer.child.usage()
+    sent = run_pinned(
+        peer.port, request, rate=_STEADY_RATE, seconds=setting.seconds, core=setting.other, realtime=setting.realtime
+    ).sent
+    return (peer.child.usage().cpu_s - before.cpu_s) * 1e6 / sent
 
 
 def publish(setting: Setting) -> list[Finding]:
