@@ -268,7 +268,7 @@ async def test_body_is_not_what_was_announced(
     await client.say(rest)
     assert (client.answer().reset, client.goaway) == (PROTOCOL_ERROR, None)
     assert upstream.aborted
-    assert not bytes(upstream.sent).endswith((b"0\r\n\r\n", b"abcd", b"abcde"))
+    assert not bytes(upstream.sent).endswith((b"\r\n0\r\n\r\n", b"abcd", b"abcde"))
     assert completions(rig) == [("client_closed", None)]
     await client.say(headers(read, 3))
     rig.pool.opened[-1].feed(OK)

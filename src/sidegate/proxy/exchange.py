@@ -316,7 +316,10 @@ class Exchange:
         ):
             self._refuse(deny(Reason.POLICY_UNAVAILABLE))
             return
-        self._queries = queries = prepared.queries(origin.source)
+        queries = prepared.asked
+        if not queries or queries[0].source is not origin.source:
+            queries = prepared.ask_from(origin.source)
+        self._queries = queries
         organization = snapshot.organizations.get(verified.org)
         self._revision = snapshot.revision if organization is None else organization.revision
         start = monotonic_ns()
@@ -474,7 +477,7 @@ class Exchange:
         if unchecked is not None:
             # A warning for the upstream, whose answer goes to the client byte for byte (spec 5.4, 6.5).
             identity += b"X-Sidegate-Policy-Age: %d\r\n" % ((self._now - unchecked) // _MILLIS_PER_SECOND)
-        wire = b"%b%b%bX-Sidegate-Decision: %b\r\n\r\n" % (head.forward, origin.lines, identity, decision_id)
+        wire = b"".join((head.forward, origin.lines, identity, b"X-Sidegate-Decision: ", decision_id, b"\r\n\r\n"))
         passage = Passage(gateway, self._client, permit, head, wire, org, self._began)
         passage.body = self._body
         passage.payload = self._collected or b""

@@ -79,6 +79,7 @@ class Prepared:
     Attributes:
         standing: Who asks.
         asks: For what; not empty.
+        asked: The questions for the engine as they were asked last, from the source that is in them; empty before.
         cell: Of the metric that counts the decision which :meth:`fragment` wrote last.
     """
 
@@ -88,9 +89,9 @@ class Prepared:
         "_identity",
         "_identity_revision",
         "_line",
-        "_queries",
         "_revision",
         "_verdict",
+        "asked",
         "asks",
         "cell",
         "route",
@@ -102,7 +103,7 @@ class Prepared:
         self.asks = asks
         self.route = route
         self._line = line
-        self._queries: tuple[Query, ...] = ()
+        self.asked: tuple[Query, ...] = ()
         self._identity = b""
         self._identity_revision = -1
         self._fragment = Fragment(b"")
@@ -111,14 +112,11 @@ class Prepared:
         self._revision = -1
         self.cell = 0
 
-    def queries(self, source: Address | None) -> tuple[Query, ...]:
-        """Return the questions for the engine."""
-        queries = self._queries
+    def ask_from(self, source: Address | None) -> tuple[Query, ...]:
+        """Put the questions for the engine as a client at *source* asks them."""
         credential = self.standing.credential
-        if not queries or queries[0].source is not source:
-            queries = tuple([Query(credential, ask.authority, ask.target, source) for ask in self.asks])
-            self._queries = queries
-        return queries
+        self.asked = tuple([Query(credential, ask.authority, ask.target, source) for ask in self.asks])
+        return self.asked
 
     def fragment(self, decision: Decision, shadow: ShadowVerdict | None, revision: int) -> Fragment:
         """Return the part of the audit record that does not change from request to request."""

@@ -95,8 +95,8 @@ class Refusals:
         line, before, after = self._templates.get((reason, status, detail, about, close, head_only))
         date = self._date.now()
         if after is None:
-            return status, b"%b%b%b" % (line, date, before)
-        return status, b"%b%b%b%b%b" % (line, date, before, decision_id, after)
+            return status, b"".join((line, date, before))
+        return status, b"".join((line, date, before, decision_id, after))
 
 
 def with_notes(wire: bytes, notes: bytes) -> bytes:

@@ -141,10 +141,10 @@ class Relay:
         client.deadline = now + gateway.limits.response_timeout_s
         holder = None if self.body is None else self.holder
         upstream = gateway.pool.take(now, is_retriable=self.request.is_retriable, holder=holder)
-        if upstream is not None:
-            self.attach(upstream)
-        else:
+        if upstream is None:
             gateway.pool.connect(self)
+        else:
+            self.attach(upstream)
 
     @property
     def holder(self) -> Holder | None:

@@ -17,6 +17,7 @@ from sidegate.core.model.units import UnixMillis
 from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.policy.subject import NOT_A_MEMBER, Subject
 
+_DENY: Final = Outcome.DENY  # as an attribute of the enum it would cost as much as a call (CPython 3.11)
 _CROSS_ORG: Final = deny(Reason.CROSS_ORG)
 _NO_GRANT: Final = deny(Reason.NO_GRANT)
 _NO_SECTION: Final = deny(Reason.NOT_GRANTED)
@@ -81,7 +82,7 @@ def decide_subject(subject: Subject | None, query: Query, now: UnixMillis) -> De
         if withheld:
             return deny(Reason.DENIED_BY_RULE, withheld)
     decision = _grant_of(subject, query, bit, now)
-    if decision.outcome is Outcome.DENY:
+    if decision.outcome is _DENY:
         return decision
     if credential.chain or credential.authorities is not None or credential.scopes is not None:
         refused = restricted_by(query, bit, now)
@@ -105,7 +106,7 @@ def _grant_of(subject: Subject, query: Query, bit: int, now: UnixMillis) -> Deci
     if target.section is None:
         if not subject.ceiling.mask & bit:
             under = judge_node(subject, subject.ceiling, query, bit, now, otherwise=Reason.ABOVE_CEILING)
-            if under.outcome is Outcome.DENY:
+            if under.outcome is _DENY:
                 return under
         grants = subject.standing
         if grants is None:
@@ -126,7 +127,7 @@ def _all_of(decisions: list[Decision]) -> Decision:
     if not decisions:
         raise InvariantError("an operation without parts cannot be decided")
     for decision in decisions:
-        if decision.outcome is Outcome.DENY:
+        if decision.outcome is _DENY:
             return decision
     because = {key for decision in decisions for key in decision.because}
     return Decision(Outcome.ALLOW, Reason.GRANTED, tuple(sorted(because)), Remedy.NONE)

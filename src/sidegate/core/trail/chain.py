@@ -90,9 +90,9 @@ class Linker:
         lines = []
         for record in records:
             seq += 1
-            body = b"%b%b%d" % (record, middle, seq)
+            body = b"".join((record, middle, b"%d" % seq))
             previous = sha256(previous + body).hexdigest().encode()
-            lines.append(b'%b,"hash":"%b"}\n' % (body, previous))
+            lines.append(b"".join((body, b',"hash":"', previous, b'"}\n')))
         return lines, Head(seq, previous)
 
 
