@@ -106,11 +106,6 @@ class Organization:
         return 0 if self.loaded is None else self.loaded.revision
 
     @property
-    def header_revision(self) -> int:
-        """Of the header in memory; 0 for none."""
-        return 0 if self.loaded is None else self.loaded.held_header.revision
-
-    @property
     def is_idle(self) -> bool:
         """Whether nothing of it is in memory but the header, and nobody wants more."""
         return not (self.held or self.keys or self.is_reading or self.waiters)

@@ -2,7 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar, cast
 
@@ -26,7 +27,8 @@ from sidegate.distribution.redis_keys import (
     staging_of,
 )
 from sidegate.distribution.redis_patch import PatchPlan, plan_patch
-from sidegate.distribution.redis_plan import Contents, Plan, compare, contents_of
+from sidegate.distribution.redis_plan import PREFIXES, Contents, Plan, compare, contents_of
+from sidegate.distribution.redis_records import RecordKind
 from sidegate.distribution.redis_scripts import COMMIT
 from sidegate.redis_link.address import Topology
 from sidegate.redis_link.errors import RedisRefusedError
@@ -225,7 +227,24 @@ class Publisher:
         keys = keys_of(contents.org)
         revision = await self.revision_of(contents.org)
         stored = await self._digests(contents.org, keys)
+        for kind in await self._incomplete(contents.org, keys, stored):
+            # Whoever removes what is damaged and publishes again must not be told that all is there.
+            stored = {field: digest for field, digest in stored.items() if not field.startswith(PREFIXES[kind])}
         return compare(contents, revision, stored)
+
+    async def _incomplete(self, org: str, keys: OrganizationKeys, stored: Mapping[str, str]) -> list[RecordKind]:
+        """Return the kinds of which there are not as many records as there are digests."""
+        hashes = {
+            RecordKind.SUBJECT: keys.subjects,
+            RecordKind.KEY: keys.keys,
+            RecordKind.PAGE: keys.pages,
+            RecordKind.IDS: keys.ids,
+        }
+        counts = await self._link.call_all(
+            [("HLEN", key) for key in hashes.values()], key=keys.revision, doing=f"comparing `{org}`"
+        )
+        expected = Counter(field[:2] for field in stored)
+        return [kind for kind, count in zip(hashes, counts, strict=True) if count != expected[PREFIXES[kind]]]
 
     async def _digests(self, org: str, keys: OrganizationKeys) -> dict[str, str]:
         stored: dict[str, str] = {}

@@ -149,7 +149,6 @@ def signed(name: str, revision: int = 5, content: bytes | None = None, signer: E
         pytest.param(None, "is missing", id="missing"),
         pytest.param(b"", "is no record", id="empty"),
         pytest.param(signed(NAME, signer=STRANGER), "signed by another key", id="signed-by-another"),
-        pytest.param(signed(NAME, 6), "not the one that its header names", id="from-the-future"),
         pytest.param(signed(NAME, content=b"[]"), "not the one that its header names", id="another-content"),
         pytest.param(
             next(signed(name) for name in CONTENTS.pages if name != NAME), "not what was published", id="another-page"
@@ -164,7 +163,10 @@ def test_pages_are_verified(page: bytes | None, says: str) -> None:
     opened = open_root("acme", root, SIGNER.public_key())
     with pytest.raises(IntegrityError, match=says):
         open_header("acme", opened, pages, None, SIGNER.public_key())
-    assert open_header("acme", opened, {**pages, NAME: signed(NAME)}, None, SIGNER.public_key()).revision == 5
+    # One that was written again later says the same.
+    for revision in (5, 6):
+        again = {**pages, NAME: signed(NAME, revision)}
+        assert open_header("acme", opened, again, None, SIGNER.public_key()).revision == 5
 
 
 def test_counts_are_held_against_the_pages() -> None:
