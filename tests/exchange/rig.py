@@ -15,6 +15,8 @@ from sidegate.app.dataplane import build_gateway
 from sidegate.app.identity import Identity
 from sidegate.app.policy import _InFolder, open_policy
 from sidegate.app.process import Process
+from sidegate.config.planning import make_plan
+from sidegate.config.policy_file import read_document
 from sidegate.config.settings import load_settings
 from sidegate.core.model.units import UnixMillis
 from sidegate.credentials.state import FollowedState
@@ -253,8 +255,8 @@ class Rig:
     def __init__(self, files: Sidecar) -> None:
         settings = load_settings(files.config, {})
         self.files = files
-        self._policy = open_policy(settings)
-        self._process = Process(draw(settings), "w0", self._policy)
+        self._policy = open_policy(settings, read_document)
+        self._process = Process(draw(make_plan(settings)), "w0", self._policy)
         self._identity = Identity(settings, self._process.clock)
         self.gateway = build_gateway(self._process, self._identity)
         self.state = cast("FollowedState", self._identity.state)

@@ -13,8 +13,9 @@ from tests.observability.rules import PROJECT, RUNBOOKS, alerts, recorded
 from tests.observability.test_firing import FAULTS
 from typer.core import TyperGroup
 
+from sidegate.cli.ending import PROGRAM
 from sidegate.cli.lazy import LazyCommand
-from sidegate.cli.main import PROGRAM, build_command
+from sidegate.cli.main import build_command
 from sidegate.config.settings_model import Settings
 from sidegate.core.model.decision import Reason
 

@@ -6,8 +6,7 @@ from ipaddress import ip_address
 
 from sidegate.app.listening import BACKLOG
 from sidegate.app.process import Process
-from sidegate.config.places import TcpEndpoint
-from sidegate.config.settings import masked
+from sidegate.config.endpoints import TcpEndpoint
 from sidegate.control.admin import AdminServer, admin_application
 from sidegate.control.authzen import AuthZen
 from sidegate.control.configuration import Configuration
@@ -62,7 +61,7 @@ class Admin:
             Taps(
                 settings.audit.spool if settings.audit.durability is not Durability.MEMORY else None, process.stopping
             ),
-            Configuration(lambda: masked(settings)),
+            Configuration(lambda: process.blueprint.shown),
             AuthZen(RecordedDecider(process.policies, process.trail, process.metrics, process.clock)),
             ForwardAuth(lambda *asked: inquirer.ask(Inquiry(*asked))),
         )

@@ -5,7 +5,7 @@ from typing import Final
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from sidegate.config.settings import Settings
+from sidegate.config.held import Settings
 from sidegate.core.identity.assertion import AssertionSigner
 from sidegate.core.model.errors import ConfigError, Problem
 from sidegate.telemetry.log import get_log

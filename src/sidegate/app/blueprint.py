@@ -1,8 +1,9 @@
-"""What is read and checked before any process listens: all problems of all files at once."""
+"""What is checked before any process listens."""
 
 import socket
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sidegate.app.assertion import load_assertion_signer
 from sidegate.audit.identity import load_sidecar_name
@@ -10,8 +11,8 @@ from sidegate.audit.keys import load_signer
 from sidegate.audit.sinks.making import check_sinks
 from sidegate.audit.spool import SpoolLimits
 from sidegate.audit.trail import TrailSettings
-from sidegate.config.routes_file import load_routes
-from sidegate.config.settings import Settings
+from sidegate.config.held import Settings
+from sidegate.config.plan import Plan
 from sidegate.core.identity.assertion import AssertionSigner
 from sidegate.core.model.value import value
 from sidegate.core.routing.table import RouteTable
@@ -33,35 +34,37 @@ class Blueprint:
 
     Attributes:
         settings: As configured.
+        shown: The same for people, secrets replaced.
         routes: Compiled.
         signer: Of checkpoints.
         assertion: Of what the upstream is told; None unless it is asked for.
     """
 
     settings: Settings
+    shown: Mapping[str, Any]
     routes: RouteTable
     signer: CheckpointSigner
     assertion: AssertionSigner | None = None
 
 
-def draw(settings: Settings) -> Blueprint:
-    """Read what *settings* name, but for the policy.
+def draw(plan: Plan) -> Blueprint:
+    """Read what is still missing: keys and certificates.
 
     Raises:
-        ConfigError: Routes, keys, certificates or sinks cannot be used.
+        ConfigError: Keys, certificates or sinks cannot be used.
         OSError: The spool's folder cannot be made.
     """
+    settings = plan.settings
     check_sinks(settings.audit.sinks)
     if settings.listen.tls is not None or settings.upstream.url.scheme == "https":
         # Imported where there is TLS only: to know certificates costs memory.
         from sidegate.app.tls import check_tls  # noqa: PLC0415 - see above
 
         check_tls(settings)
-    routes = load_routes(settings.routes).table
     assertion = load_assertion_signer(settings)
     key = settings.audit.checkpoint.key
     signer = load_signer(settings.audit.spool, None if key is None else key.path)
-    return Blueprint(settings, routes, signer, assertion)
+    return Blueprint(settings, plan.shown, plan.routes, signer, assertion)
 
 
 def state_folder(settings: Settings) -> Path:

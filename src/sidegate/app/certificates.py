@@ -9,9 +9,9 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from sidegate.config.choices import TlsVersion
 from sidegate.config.files import read_file
-from sidegate.config.listener_model import Tls, TlsVersion, UpstreamTls
-from sidegate.config.settings import Settings
+from sidegate.config.held import Settings, Tls, UpstreamTls
 from sidegate.core.model.errors import ConfigError, Problem
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.core.model.value import value
@@ -103,7 +103,8 @@ def listen_files(tls: Tls) -> TlsFiles:
 
 def upstream_files(tls: UpstreamTls | None) -> TlsFiles:
     """Return the files for the upstream; there may be none at all."""
-    tls = tls or UpstreamTls()
+    if tls is None:
+        return TlsFiles(TlsUse.UPSTREAM, None, None, None, TlsVersion.TLS_1_2)
     return TlsFiles(TlsUse.UPSTREAM, tls.cert, tls.key, tls.ca, tls.min_version)
 
 

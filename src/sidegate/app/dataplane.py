@@ -6,11 +6,9 @@ from typing import Final
 from sidegate.app.descriptors import connection_cap
 from sidegate.app.identity import Identity
 from sidegate.app.process import Process
-from sidegate.config.audit_model import Completions
-from sidegate.config.places import UnixEndpoint, UpstreamUrl
-from sidegate.config.session_model import OnAnomaly
-from sidegate.config.settings import Settings
-from sidegate.config.settings_model import CredentialsForwarding, ProblemDetail
+from sidegate.config.choices import Completions, CredentialsForwarding, OnAnomaly, ProblemDetail
+from sidegate.config.endpoints import UnixEndpoint, UpstreamUrl
+from sidegate.config.held import Settings
 from sidegate.core.anomaly.watch import AnomalyRules
 from sidegate.core.identity.session import SessionLimits
 from sidegate.core.routing.table import RouteTable

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from functools import partial
 
 from sidegate.app.process import Process
-from sidegate.config.listener_model import HttpProtocol, ProxyProtocol
-from sidegate.config.settings_model import Settings
+from sidegate.config.choices import HttpProtocol, ProxyProtocol
+from sidegate.config.held import Settings
 from sidegate.proxy.arrival import DIRECT, HTTP_2, ProtocolFactory, Protocols
 from sidegate.proxy.gateway import Gateway
 from sidegate.proxy.proxy_protocol import Complaints, HeaderAwaiter

@@ -4,9 +4,9 @@ import aiohttp
 
 from sidegate.app.policy import ALONE
 from sidegate.app.shared_state import open_state
-from sidegate.config.places import FileSource, UrlSource
-from sidegate.config.session_model import SignedSessions as SignedSettings
-from sidegate.config.settings import Settings
+from sidegate.config.endpoints import FileSource, UrlSource
+from sidegate.config.held import Settings
+from sidegate.config.held import SignedSessions as SignedSettings
 from sidegate.core.identity.claims import ClaimRules, parse_claim_path
 from sidegate.core.identity.jwk import Algorithm, VerificationKey, shared_secret
 from sidegate.core.identity.jwt import TokenRules

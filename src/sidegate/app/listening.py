@@ -7,7 +7,7 @@ import socket
 import stat
 from typing import Final
 
-from sidegate.config.places import Endpoint, UnixEndpoint
+from sidegate.config.endpoints import Endpoint, UnixEndpoint
 from sidegate.core.model.errors import ConfigError, Problem
 
 BACKLOG: Final = 4096

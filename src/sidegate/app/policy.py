@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sidegate.app.policy_fingerprint import fingerprint_of
-from sidegate.config.places import DirectorySource, RedisSource
-from sidegate.config.settings import Settings
+from sidegate.config.endpoints import DirectorySource, RedisSource
+from sidegate.config.held import Settings
 from sidegate.core.model.units import Millis
 from sidegate.core.policy.snapshot import Snapshot
-from sidegate.distribution.directory import PolicyDirectory
+from sidegate.distribution.directory import PolicyDirectory, ReadPolicy
 from sidegate.distribution.holder import SnapshotHolder
 from sidegate.distribution.ports import PolicySource
 from sidegate.telemetry.clock import SystemClock
@@ -55,11 +55,12 @@ class Policy(Protocol):
 ALONE: Final = "w0"
 
 
-def open_policy(settings: Settings, part: str = ALONE) -> Policy:
+def open_policy(settings: Settings, read: ReadPolicy, part: str = ALONE) -> Policy:
     """Open the policy of a process. A folder is read at once, so that nothing listens before it can decide.
 
     Args:
         settings: As configured.
+        read: Reads a policy file.
         part: Name of the process among those of the sidecar, under which it keeps a cache.
 
     Raises:
@@ -68,7 +69,7 @@ def open_policy(settings: Settings, part: str = ALONE) -> Policy:
     """
     match source := settings.policy.source:
         case DirectorySource():
-            return _InFolder(source)
+            return _InFolder(source, read)
         case RedisSource():
             # Only here: the client library is a sixth of the memory of a process that has no use for it.
             from sidegate.app.policy_in_redis import PolicyInRedis  # noqa: PLC0415
@@ -77,14 +78,14 @@ def open_policy(settings: Settings, part: str = ALONE) -> Policy:
 
 
 class _InFolder:
-    def __init__(self, source: DirectorySource) -> None:
+    def __init__(self, source: DirectorySource, read: ReadPolicy) -> None:
         self.failures = 0
         self.age_limit: Millis | None = None
         self._fingerprint = 0
         self.link: Link | None = None
         self._holder = SnapshotHolder()
         self.source: PolicySource = self._holder
-        self._directory = PolicyDirectory(source.path, self._holder, SystemClock(), on_failure=self._note_failure)
+        self._directory = PolicyDirectory(source.path, self._holder, SystemClock(), read, on_failure=self._note_failure)
         self._holder.on_swap(self._note_swap)
         self._directory.load()
 

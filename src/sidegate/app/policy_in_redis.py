@@ -5,8 +5,8 @@ from typing import Final
 
 from sidegate.app.blueprint import cache_folder, running_parts
 from sidegate.app.policy_fingerprint import fingerprint_of
-from sidegate.config.places import RedisSource
-from sidegate.config.settings import Settings
+from sidegate.config.endpoints import RedisSource
+from sidegate.config.held import Settings
 from sidegate.core.model.authority import Authority
 from sidegate.core.model.errors import ConfigError, DependencyError, Problem
 from sidegate.core.model.units import Millis

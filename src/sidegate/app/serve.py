@@ -12,12 +12,13 @@ from sidegate.app.blueprint import Blueprint, draw
 from sidegate.app.descriptors import raise_limit
 from sidegate.app.listening import bind
 from sidegate.app.policy import Policy, open_policy
+from sidegate.app.policy_reading import PolicyReading
 from sidegate.app.process import Process
 from sidegate.app.standing import Standing
 from sidegate.app.supervisor import Role, Supervisor
 from sidegate.app.worker import serve_admin, serve_alone, serve_data
-from sidegate.config.places import TcpEndpoint
-from sidegate.config.settings import Settings
+from sidegate.config.endpoints import TcpEndpoint
+from sidegate.config.plan import Documents, Plan
 from sidegate.core.model.errors import ConfigError, PolicyError
 from sidegate.telemetry.log import LogFormat, LogLevel, configure_log, get_log
 from sidegate.telemetry.shared import Board
@@ -27,26 +28,28 @@ _log: Final = get_log("app")
 EXIT_CONFIG: Final = 78
 
 
-def run(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT. Nothing listens before all that is configured was read and is good.
+def run(plan: Plan) -> int:
+    """Serve *plan* until SIGTERM or SIGINT. Nothing listens before all that is configured is good.
 
     Returns:
         The exit code of the process.
 
     Raises:
-        ConfigError: Routes, keys or addresses cannot be used.
+        ConfigError: Keys or addresses cannot be used.
         PolicyError: No policy can be used.
     """
+    settings = plan.settings
     configure_log(form=LogFormat(settings.log.format), level=LogLevel(settings.log.level))
     # The first process of a container ignores signals that nobody handles; one that comes before the loop runs ends us.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     raise_limit()
-    blueprint = draw(settings)
-    policy = open_policy(settings)
+    blueprint = draw(plan)
     shared = settings.workers > 1
+    # Several processes read for themselves, each beginning with what all of them were given.
+    policy = open_policy(settings, PolicyReading(dict(plan.documents) if shared else plan.documents))
     with bind(settings.listen.address, "listen", shared=shared) as data, bind(settings.admin.address, "admin") as admin:
         if shared:
-            return _supervise(blueprint, data, admin)
+            return _supervise(blueprint, plan.documents, data, admin)
         uvloop.run(_alone(blueprint, policy, data, admin))
         return 0
 
@@ -55,7 +58,7 @@ async def _alone(blueprint: Blueprint, policy: Policy, data: socket.socket, admi
     await serve_alone(Process(blueprint, "w0", policy), data, admin)
 
 
-def _supervise(blueprint: Blueprint, data: socket.socket, admin: socket.socket) -> int:
+def _supervise(blueprint: Blueprint, documents: Documents, data: socket.socket, admin: socket.socket) -> int:
     workers = blueprint.settings.workers
     standing = Standing(workers)
 
@@ -63,10 +66,10 @@ def _supervise(blueprint: Blueprint, data: socket.socket, admin: socket.socket) 
         # Each worker binds for itself, so that the kernel has a queue for each; *data* keeps the place meanwhile.
         own = data if data.family == socket.AF_UNIX else bind(_address(data), "listen", shared=True)
         with own:
-            await serve_data(_process(blueprint, f"w{number}"), own, number, board, standing)
+            await serve_data(_process(blueprint, documents, f"w{number}"), own, number, board, standing)
 
     async def serve_rest(board: Board) -> None:
-        await serve_admin(_process(blueprint, "admin"), admin, board, standing)
+        await serve_admin(_process(blueprint, documents, "admin"), admin, board, standing)
 
     def fallen(number: int, board: Board, pid: int) -> None:
         standing.fall(number)
@@ -82,9 +85,10 @@ def _supervise(blueprint: Blueprint, data: socket.socket, admin: socket.socket) 
         return Supervisor(roles).run()
 
 
-def _process(blueprint: Blueprint, part: str) -> Process:
+def _process(blueprint: Blueprint, documents: Documents, part: str) -> Process:
     # Read anew: a process that takes the place of one that died must not begin with the policy of the first start.
-    return Process(blueprint, part, open_policy(blueprint.settings, part))
+    policy = open_policy(blueprint.settings, PolicyReading(documents), part)
+    return Process(blueprint, part, policy)
 
 
 def _run(serve: Callable[[], Coroutine[None, None, None]]) -> int:

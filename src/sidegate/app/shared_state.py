@@ -3,8 +3,7 @@
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sidegate.app.blueprint import state_folder
-from sidegate.config.settings import Settings
-from sidegate.config.settings_model import shared_redis
+from sidegate.config.held import Settings, shared_redis
 from sidegate.core.model.units import Millis
 from sidegate.credentials.follower import StateFollower
 from sidegate.credentials.journal import DEFAULT_PATIENCE, JournalLog

@@ -82,7 +82,7 @@ class Shipping:
         """Take over the chains of processes that are not started any more: fewer workers, another name."""
         settings = self._blueprint.settings
         running = {sidecar_name(settings, part) for part in running_parts(settings)}
-        names = [kind for sink in settings.audit.sinks for kind in sink.model_fields_set]
+        names = [sink.kind for sink in settings.audit.sinks]
         for sidecar in find_leftovers(own.root, running, names):
             left = TrailSettings(
                 own.root, sidecar, own.limits, own.checkpoint_records, own.checkpoint_every, own.checkpoint_copy

@@ -1,7 +1,7 @@
 """Sessions, revocations and used-up keys in the Redis that sidecars share (spec 5.1)."""
 
 from sidegate.app.blueprint import cache_folder
-from sidegate.config.settings import Settings
+from sidegate.config.held import Settings
 from sidegate.credentials.keeper import StateKeeper
 from sidegate.credentials.ports import SharedState
 from sidegate.credentials.redis_state import RedisState

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from sidegate.app.certificates import TlsFiles, TlsMaterial, all_files, date_of, expiry_warnings, read_material
-from sidegate.config.listener_model import TlsVersion
-from sidegate.config.settings import Settings
+from sidegate.config.choices import TlsVersion
+from sidegate.config.held import Settings
 from sidegate.core.model.errors import ConfigError, Problem
 from sidegate.core.model.value import value
 from sidegate.proxy.tls import reason_of

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from sidegate.cli.local import find_config, read_settings
+from sidegate.config.endpoints import DirectorySource
 from sidegate.config.files import read_file
-from sidegate.config.places import DirectorySource
 from sidegate.config.policy_file import LoadedPolicy, load_policy_directory
 from sidegate.config.routes_file import LoadedRoutes, load_routes
 from sidegate.config.settings import MAX_SETTINGS_BYTES, Settings

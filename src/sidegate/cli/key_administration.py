@@ -9,7 +9,7 @@ from typing import Any, Final
 from sidegate.app.shared_state import open_registry
 from sidegate.cli.exit_codes import UsageError
 from sidegate.cli.local import LoadedPolicies, load_policies, policy_folder, read_settings
-from sidegate.config.places import RedisSource
+from sidegate.config.endpoints import RedisSource
 from sidegate.core.identity.api_key import RANDOM_BYTES, expiry_of, issued_at_of
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.principal import CredentialKind, VerifiedCredential

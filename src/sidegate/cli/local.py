@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Final
 
 from sidegate.cli.exit_codes import UsageError
+from sidegate.config.endpoints import DirectorySource
 from sidegate.config.environment import PREFIX, config_path, read_environment
-from sidegate.config.places import DirectorySource
 from sidegate.config.policy_file import inspect_policy_file, load_policy_directory
 from sidegate.config.routes_file import LoadedRoutes, load_routes
 from sidegate.config.settings import Settings, load_settings

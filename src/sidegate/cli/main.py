@@ -1,10 +1,10 @@
-"""The root of all commands, and the one place where errors become messages and exit codes."""
+"""The root of all commands."""
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
-from typing import Annotated, Final
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from typer._click import Context  # typer's own copy of click: the type of what is overridden
@@ -12,12 +12,14 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from sidegate import __version__
+from sidegate.cli.ending import PROGRAM, end_in_order
 from sidegate.cli.exit_codes import ExitCode, exit_code_of
 from sidegate.cli.lazy import LazyCommand
-from sidegate.cli.output import complain, printable, show_problems
-from sidegate.core.model.errors import ConfigError, InvariantError, PolicyError
+from sidegate.cli.output import complain
+from sidegate.core.model.errors import InvariantError
 
-PROGRAM: Final = "sidegate"
+if TYPE_CHECKING:
+    from sidegate.config.plan import Serve
 
 COMMANDS: Final = {
     "run": "Start the proxy.",
@@ -102,28 +104,24 @@ def build_command() -> TyperGroup:
     return root
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run the command that *arguments* name and return its exit code. Nothing is raised but for a bug in a test."""
+def run(arguments: Sequence[str], serve: "Serve | None" = None) -> int:
+    """Run the command that *arguments* name and return its exit code. Nothing is raised but for a bug in a test.
+
+    Args:
+        arguments: Without the program's name.
+        serve: What `sidegate run` does with what it has read; None to serve in this process.
+    """
+    return end_in_order(partial(_call, arguments, serve))
+
+
+def _call(arguments: Sequence[str], serve: "Serve | None") -> int:
     try:
-        answer = build_command().main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False)
+        answer = build_command().main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=serve)
     except typer.TyperException as error:
         complain(f"{PROGRAM}: {_usage_message(error)}")
         return ExitCode.USAGE
-    except (typer.Abort, KeyboardInterrupt):
+    except typer.Abort:
         return ExitCode.INTERRUPTED
-    except (ConfigError, PolicyError) as error:
-        show_problems(error.problems)
-        count = len(error.problems)
-        complain(f"{PROGRAM}: {count} problem{'s' if count != 1 else ''}; correct what is named above")
-        return exit_code_of(error)
-    except Exception as error:  # noqa: BLE001  (the outermost rim: what is no user's doing is shown as the bug it is)
-        code = exit_code_of(error)
-        if code is ExitCode.INTERNAL:
-            complain("".join(traceback.format_exception(error)).rstrip())
-            complain(f"{PROGRAM}: this is a bug in sidegate; please report it with the lines above")
-        else:
-            complain("\n".join(printable(line) for line in f"{PROGRAM}: {error}".splitlines()))
-        return code
     return answer if isinstance(answer, int) else ExitCode.OK
 
 

@@ -9,7 +9,7 @@ import typer
 
 from sidegate.cli.exit_codes import DataError, UsageError
 from sidegate.cli.local import read_settings
-from sidegate.config.places import RedisSource
+from sidegate.config.endpoints import RedisSource
 from sidegate.config.settings import Settings
 from sidegate.core.model.errors import NamingError
 from sidegate.core.model.target import require_name

@@ -8,9 +8,10 @@ import typer
 from typer._click import Command  # typer's own copy of click: the type of what is described
 from typer.core import TyperGroup
 
+from sidegate.cli.ending import PROGRAM
 from sidegate.cli.exit_codes import ExitCode
 from sidegate.cli.lazy import LazyCommand
-from sidegate.cli.main import PROGRAM, build_command
+from sidegate.cli.main import build_command
 
 _WIDTH: Final = 100
 _HEAD: Final = """\

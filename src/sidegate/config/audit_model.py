@@ -1,6 +1,5 @@
 """What can be set about records of decisions (spec 5.5 to 5.7)."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -8,18 +7,12 @@ from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validat
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from sidegate.config.choices import Completions
 from sidegate.config.explain import Written
 from sidegate.config.forms import DAY_MS, MIB, Duration, Line, Whole, refuse
 from sidegate.config.places import FilePath, WrittenCollector, WrittenFile, WrittenNats, WrittenRedis
 from sidegate.core.model.units import Millis
 from sidegate.core.trail.durability import Durability, OnFull
-
-
-class Completions(StrEnum):
-    """Which requests get a completion record (spec 5.5)."""
-
-    EXCEPTIONAL = "exceptional"
-    ALL = "all"
 
 
 class Collector(Written):
@@ -51,6 +44,12 @@ class Sink(Written):
     kafka: Line | None = Field(default=None, description="A Kafka broker.")
 
     KINDS: ClassVar[tuple[str, ...]] = ("file", "redis", "http", "nats", "kafka")
+
+    @property
+    def kind(self) -> str:
+        """Which of the keys is there."""
+        (kind,) = self.model_fields_set
+        return kind
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -96,9 +95,8 @@ class Audit(Written):
     def _one_of_a_kind(cls, sinks: tuple[Sink, ...]) -> tuple[Sink, ...]:
         seen: set[str] = set()
         for number, sink in enumerate(sinks):
-            (kind,) = sink.model_fields_set
-            if kind in seen:
+            if sink.kind in seen:
                 # How far each has come is kept under its kind.
-                raise refuse(f"is a second sink of kind {kind}", "keep one of each kind", (number,))
-            seen.add(kind)
+                raise refuse(f"is a second sink of kind {sink.kind}", "keep one of each kind", (number,))
+            seen.add(sink.kind)
         return sinks

@@ -42,9 +42,13 @@ def find_unavailable(settings: Settings, places: Places) -> Iterator[Problem]:
         (thing.path, thing.what, thing.hint) for thing in UNAVAILABLE if thing.is_asked(settings)
     ]
     asked += [
-        (("audit", "sinks", number, kind), f"an audit sink of kind {kind}", "write one of file, redis, http, nats")
+        (
+            ("audit", "sinks", number, sink.kind),
+            f"an audit sink of kind {sink.kind}",
+            "write one of file, redis, http, nats",
+        )
         for number, sink in enumerate(settings.audit.sinks)
-        for kind in sink.model_fields_set & {"kafka"}
+        if sink.kind == "kafka"
     ]
     for path, what, hint in asked:
         yield Problem(

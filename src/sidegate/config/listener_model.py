@@ -1,23 +1,17 @@
 """What can be set about connections: listeners, TLS, and the service behind (spec 6.1)."""
 
-from enum import StrEnum
 from typing import Self
 
 from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from sidegate.config.choices import HttpProtocol, ProxyProtocol, TlsVersion
+from sidegate.config.endpoints import UnixEndpoint
 from sidegate.config.explain import Written
 from sidegate.config.forms import DAY_MS, Duration, ServerName, Whole, refuse
-from sidegate.config.places import FilePath, UnixEndpoint, WrittenEndpoint, WrittenUpstream
+from sidegate.config.places import FilePath, WrittenEndpoint, WrittenUpstream
 from sidegate.core.model.units import Millis
-
-
-class TlsVersion(StrEnum):
-    """Versions of TLS that are spoken at all (RFC 8996 ends those before)."""
-
-    TLS_1_2 = "TLSv1.2"
-    TLS_1_3 = "TLSv1.3"
 
 
 class Tls(Written):
@@ -69,21 +63,6 @@ class Listener(Written):
         """Allow the short form."""
         schema = handler.resolve_ref_schema(handler(core))
         return {"anyOf": [dict(schema["properties"]["address"]), schema]}
-
-
-class ProxyProtocol(StrEnum):
-    """Whether connections begin with a header of the PROXY protocol."""
-
-    OFF = "off"
-    REQUIRED = "required"
-
-
-class HttpProtocol(StrEnum):
-    """Versions of HTTP by their names in ALPN (RFC 9113 section 3.1; h2c as RFC 7540 had it)."""
-
-    HTTP_1 = "http/1.1"
-    H2 = "h2"
-    H2C = "h2c"
 
 
 class DataListener(Listener):

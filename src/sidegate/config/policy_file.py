@@ -6,6 +6,7 @@ from typing import Final
 
 from sidegate.config.explain import validate
 from sidegate.config.files import read_file
+from sidegate.config.policy_folder import MAX_POLICY_BYTES, claim_organization, policy_files
 from sidegate.config.policy_model import Sections, WrittenPolicy
 from sidegate.config.yaml_tree import Path as Place
 from sidegate.config.yaml_tree import YamlTree, read_tree
@@ -14,10 +15,6 @@ from sidegate.core.model.value import value
 from sidegate.core.policy.document import CANDIDATE_PREFIX, PolicyDocument
 from sidegate.core.policy.findings import Severity
 from sidegate.core.policy.validate import find_problems
-
-SUFFIX: Final = ".yaml"
-MAX_POLICY_BYTES: Final = 64 << 20
-"""Some 700,000 bindings; larger organizations belong into a store that is read by need (spec 5.2)."""
 
 _NOWHERE: Final[Mapping[str, Position]] = {}
 
@@ -46,6 +43,15 @@ def load_policy_file(path: Path) -> PolicyDocument:
     return inspect_policy_file(path).document
 
 
+def read_document(content: bytes, file: str) -> PolicyDocument:
+    """Return what the *content* of a policy file called *file* says.
+
+    Raises:
+        PolicyError: Carries everything that is wrong, each with file, line and column.
+    """
+    return read_policy(content, file).document
+
+
 def inspect_policy_file(path: Path, read: Callable[[bytes, str], LoadedPolicy] | None = None) -> LoadedPolicy:
     """Read one policy file, with what looks wrong in it.
 
@@ -62,23 +68,18 @@ def inspect_policy_file(path: Path, read: Callable[[bytes, str], LoadedPolicy] |
     return (read or read_policy)(content, str(path))
 
 
-def read_policy(
-    content: bytes, file: str, leftovers: list[object] | None = None, *, max_bytes: int = MAX_POLICY_BYTES
-) -> LoadedPolicy:
+def read_policy(content: bytes, file: str, *, max_bytes: int = MAX_POLICY_BYTES) -> LoadedPolicy:
     """Read the *content* of a policy file called *file*.
 
     Args:
         content: The whole file.
         file: Its name, for positions.
         max_bytes: A longer one is refused unread.
-        leftovers: What the document was made of is put in here, for who must not free all of it at once.
 
     Raises:
         PolicyError: Carries everything that is wrong, each with file, line and column.
     """
     tree = read_tree(content, file, max_bytes)
-    leftovers = [] if leftovers is None else leftovers
-    leftovers.append(tree)
     problems = list(tree.problems)
     if tree.data is None:
         problems = problems or [
@@ -86,7 +87,6 @@ def read_policy(
         ]
         raise PolicyError(tuple(problems))
     written, wrong = validate(WrittenPolicy, tree.data, tree)
-    leftovers.append(written)
     problems += wrong
     warnings: list[Problem] = []
     document = None
@@ -131,38 +131,6 @@ def load_policy_directory(
     if problems:
         raise PolicyError(tuple(problems))
     return tuple(loaded)
-
-
-def claim_organization(files: dict[str, str], document: PolicyDocument, path: Path) -> None:
-    """Note in *files* that the file at *path* is the one of its organization.
-
-    Args:
-        files: Name of the file by organization; completed here.
-        document: What the file says.
-        path: Of the file.
-
-    Raises:
-        PolicyError: Another file is about the same organization. Which of two counted would be chance.
-    """
-    organization = document.organization
-    first = files.setdefault(organization, path.name)
-    if first != path.name:
-        position = Position(str(path), 1, 1)
-        what = f"is `{organization}`, and so is that of {first}"
-        raise PolicyError((Problem(position, "organization", what, "put both into one file"),))
-
-
-def policy_files(folder: Path) -> list[Path]:
-    """List the policy files of *folder*: ``*.yaml`` and ``*.yml``, but for hidden ones.
-
-    Raises:
-        OSError: The folder cannot be read.
-    """
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix in {SUFFIX, ".yml"} and not path.name.startswith(".") and not path.is_dir()
-    )
 
 
 def in_order(problem: Problem) -> tuple[int, int, str]:

@@ -1,10 +1,10 @@
 """What can be set about credentials: sessions, API keys, and the watch over machines (spec 3)."""
 
-from enum import StrEnum
 from typing import Annotated, Final, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from sidegate.config.choices import Algorithm, OnAnomaly, OpaqueStore
 from sidegate.config.explain import Written
 from sidegate.config.forms import DAY_MS, Duration, Hint, Line, OrOne, SurfaceName, Text, Whole, refuse
 from sidegate.config.places import FilePath, WrittenJwks, WrittenRedis
@@ -14,15 +14,6 @@ _HEADER_NAME: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$"
 _HeaderName = Annotated[Text, Field(pattern=_HEADER_NAME), Hint("write a header name, e.g. X-API-Key")]
 # Any token (RFC 6265 section 4.1.1).
 _CookieName = Annotated[Text, Field(pattern=_HEADER_NAME), Hint("write a cookie name, e.g. __session")]
-
-
-class Algorithm(StrEnum):
-    """Signature algorithms of session tokens (spec 3.1)."""
-
-    RS256 = "RS256"
-    ES256 = "ES256"
-    EDDSA = "EdDSA"
-    HS256 = "HS256"
 
 
 class SignedSessions(Written):
@@ -59,13 +50,6 @@ class SignedSessions(Written):
         if self.jwks is None and set(self.algorithms) != {Algorithm.HS256}:
             raise refuse("is missing", "add the issuer's keys, e.g. `jwks: file:jwks.json`", ("jwks",))
         return self
-
-
-class OpaqueStore(StrEnum):
-    """Where opaque sessions are kept."""
-
-    MEMORY = "memory"
-    REDIS = "redis"
 
 
 class OpaqueSessions(Written):
@@ -123,13 +107,6 @@ class Sessions(Written):
     @classmethod
     def _keep_defaults(cls, given: dict[str, SurfaceLimits]) -> dict[str, SurfaceLimits]:
         return {**DEFAULT_SURFACES, **given}
-
-
-class OnAnomaly(StrEnum):
-    """What follows when a machine identity behaves unusually (spec 3.4)."""
-
-    REPORT = "report"
-    DENY = "deny"
 
 
 class Anomalies(Written):

@@ -7,11 +7,11 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from sidegate.config.availability import find_unavailable
+from sidegate.config.choices import Algorithm
+from sidegate.config.endpoints import DirectorySource, FileSource
 from sidegate.config.environment import Setting, settings_from_environment, settings_from_overrides
 from sidegate.config.explain import Places, validate
 from sidegate.config.files import read_file
-from sidegate.config.places import DirectorySource, FileSource
-from sidegate.config.session_model import Algorithm
 from sidegate.config.settings_model import Settings, masked
 from sidegate.config.yaml_tree import Path, YamlTree, dotted, read_tree
 from sidegate.core.model.errors import ConfigError, Position, Problem

@@ -1,6 +1,5 @@
 """What can be set in ``sidegate.yaml`` (spec 6.1), with defaults, bounds and what each is for."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -8,11 +7,14 @@ from pydantic import Field, SecretStr, model_validator
 
 from sidegate.config.ages import Age
 from sidegate.config.audit_model import Audit
+from sidegate.config.choices import CredentialsForwarding, OpaqueStore, ProblemDetail, ProxyProtocol
+from sidegate.config.endpoints import DirectorySource
 from sidegate.config.explain import Written, suggest
 from sidegate.config.forms import DAY_MS, MIB, Duration, Line, OrganizationName, Whole, WrittenNetwork, form, refuse
-from sidegate.config.listener_model import DataListener, Listener, ProxyProtocol, Upstream
-from sidegate.config.places import DirectorySource, FilePath, RedisSource, WrittenFile, WrittenPolicySource
-from sidegate.config.session_model import Anomalies, ApiKeys, OpaqueStore, Sessions
+from sidegate.config.held import shared_redis
+from sidegate.config.listener_model import DataListener, Listener, Upstream
+from sidegate.config.places import FilePath, WrittenFile, WrittenPolicySource
+from sidegate.config.session_model import Anomalies, ApiKeys, Sessions
 from sidegate.core.model.decision import Reason
 from sidegate.core.model.units import Millis
 
@@ -96,13 +98,6 @@ class Limits(Written):
     )
 
 
-class CredentialsForwarding(StrEnum):
-    """What becomes of the credential on its way upstream (spec 6.5)."""
-
-    STRIP = "strip"
-    PASS = "pass"  # noqa: S105  a word of the configuration
-
-
 class Assertion(Written):
     """A signed assertion to the upstream."""
 
@@ -124,13 +119,6 @@ class Log(Written):
 
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severe line.")
     format: Literal["auto", "json", "console"] = Field(default="auto", description="auto: console on a terminal.")
-
-
-class ProblemDetail(StrEnum):
-    """How much an answer says (spec 6.5)."""
-
-    FULL = "full"
-    MINIMAL = "minimal"
 
 
 HIDEABLE: Final = (
@@ -200,12 +188,6 @@ class Settings(Written):
             hint = "name the networks of your load balancers under `trusted_proxies`"
             raise refuse("is required, but nobody is trusted to speak it", hint, ("listen", "proxy_protocol"))
         return self
-
-
-def shared_redis(settings: Settings) -> RedisSource | None:
-    """Return the Redis in which sidecars share sessions, revocations and used-up keys; None for none."""
-    source = settings.policy.source
-    return settings.sessions.redis or (source if isinstance(source, RedisSource) else None)
 
 
 def masked(settings: Settings) -> dict[str, Any]:

@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from sidegate.config.policy_file import MAX_POLICY_BYTES, claim_organization, policy_files, read_policy
+from sidegate.config.policy_folder import MAX_POLICY_BYTES, claim_organization, policy_files
 from sidegate.core.model.errors import PolicyError, Position, Problem
 from sidegate.core.model.value import value
 from sidegate.core.policy.compile import compile_document
+from sidegate.core.policy.document import PolicyDocument
 from sidegate.core.policy.snapshot import OrganizationSnapshot, Snapshot
 from sidegate.distribution.holder import SnapshotHolder
-from sidegate.distribution.piecework import dismantle, dismantle_free
+from sidegate.distribution.piecework import dismantle_free
 from sidegate.distribution.politeness import politely
 from sidegate.telemetry.clock import Clock
 from sidegate.telemetry.log import get_log
@@ -29,6 +30,9 @@ within a second. A look costs one stat per file."""
 
 Signature = tuple[int, int, int, int]
 """mtime_ns, size, inode and device of what a name leads to: any of them changes when the content does."""
+
+ReadPolicy = Callable[[bytes, str], PolicyDocument]
+"""Reads the content of the file that is named: PolicyError for what is wrong with it, OSError if it was not read."""
 
 OnFailure = Callable[[], None]
 """Told once per change that could not be put in force."""
@@ -97,6 +101,7 @@ class PolicyDirectory:
             ConfigMap works, in which one link is turned from the old content to the new.
         holder: Where the snapshot goes.
         clock: For the time of loading.
+        read: Reads one file.
         on_failure: Told once per change that could not be put in force, for a metric.
         max_subjects: Compiled accounts kept per organization.
         poll_interval_s: Between two looks, seconds.
@@ -107,6 +112,7 @@ class PolicyDirectory:
         folder: Path,
         holder: SnapshotHolder,
         clock: Clock,
+        read: ReadPolicy,
         *,
         on_failure: OnFailure = lambda: None,
         max_subjects: int | None = None,
@@ -115,6 +121,7 @@ class PolicyDirectory:
         self._folder = folder
         self._holder = holder
         self._clock = clock
+        self._read = read
         self._on_failure = on_failure
         self._compile_options = {} if max_subjects is None else {"max_subjects": max_subjects}
         self._poll_interval_s = poll_interval_s
@@ -233,13 +240,15 @@ class PolicyDirectory:
         except OSError as exc:
             place, what = Position(str(path), 1, 1), f"cannot be read: {exc.strerror}"
             return _File(None, known.snapshot, (Problem(place, "file", what, "make it readable, or remove it"),))
-        leftovers: list[object] = []
         try:
-            document = read_policy(content, str(path), leftovers).document
+            document = self._read(content, str(path))
         except PolicyError as exc:
             return _File(signature, known.snapshot, exc.problems)
-        finally:
-            deque(dismantle(leftovers), maxlen=0)
+        except OSError as exc:
+            # Without its signature, so that it is tried again: nothing is known to be wrong with the file.
+            hint = "it is tried again; what was last good stays in force"
+            problem = Problem(Position(str(path), 1, 1), "file", f"cannot be read: {exc.strerror or exc}", hint)
+            return _File(None, known.snapshot, (problem,))
         try:
             claim_organization(claimed, document, path)
         except PolicyError as exc:

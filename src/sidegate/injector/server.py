@@ -16,8 +16,8 @@ from aiohttp import web
 from sidegate.app.certificates import TlsFiles
 from sidegate.app.listening import BACKLOG, bind
 from sidegate.app.tls import RenewedContext, make_server_context
-from sidegate.config.listener_model import TlsVersion
-from sidegate.config.places import TcpEndpoint
+from sidegate.config.choices import TlsVersion
+from sidegate.config.endpoints import TcpEndpoint
 from sidegate.control.admin import SERVER_OPTIONS, AdminServer, admin_application
 from sidegate.control.probes import Probes
 from sidegate.core.model.errors import ConfigError, Problem

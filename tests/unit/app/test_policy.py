@@ -6,6 +6,7 @@ import pytest
 
 from sidegate.app.policy import Policy, open_policy
 from sidegate.app.policy_fingerprint import fingerprint_of
+from sidegate.config.policy_file import read_document
 from sidegate.config.settings import load_settings
 
 ACME = "organization: acme\nmembers:\n  user:ana: {roles: [Member]}\n"
@@ -20,7 +21,7 @@ def policy_of(folder: Path, files: dict[str, str]) -> Policy:
     (folder / "routes.yaml").write_text("- get: /healthz\n  public: true\n")
     config = folder / "sidegate.yaml"
     config.write_text("upstream: {url: http://127.0.0.1:9000}\nroutes: routes.yaml\npolicy: {source: 'dir:policy/'}\n")
-    return open_policy(load_settings(config, {}))
+    return open_policy(load_settings(config, {}), read_document)
 
 
 @pytest.mark.parametrize(

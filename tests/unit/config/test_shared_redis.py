@@ -3,7 +3,7 @@
 import pytest
 from tests.unit.config.files import UPSTREAM, Folder
 
-from sidegate.config.settings_model import shared_redis
+from sidegate.config.held import shared_redis
 
 
 @pytest.mark.parametrize(

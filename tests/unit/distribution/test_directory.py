@@ -11,11 +11,12 @@ from typing import cast
 
 import pytest
 
+from sidegate.config.policy_file import read_document
 from sidegate.core.model.errors import InvariantError, PolicyError
 from sidegate.core.model.units import UnixMillis
+from sidegate.core.policy.document import PolicyDocument
 from sidegate.core.policy.snapshot import Snapshot
-from sidegate.distribution import directory
-from sidegate.distribution.directory import MAX_PROBLEMS, PolicyDirectory
+from sidegate.distribution.directory import MAX_PROBLEMS, PolicyDirectory, ReadPolicy
 from sidegate.distribution.holder import SnapshotHolder
 from sidegate.telemetry.clock import ManualClock
 from sidegate.telemetry.log import LogFormat, configure_log
@@ -29,13 +30,13 @@ BROKEN = "bindings: [{id: b1, who: user:ana, role: Viewer, on: p1:x}]\n"
 class Watched:
     """A folder, its directory and holder, and what happened."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, read: ReadPolicy = read_document) -> None:
         self.folder = folder
         self.clock = ManualClock(UnixMillis(1000))
         self.holder = SnapshotHolder()
         self.failures = 0
         self.directory = PolicyDirectory(
-            folder, self.holder, self.clock, on_failure=self._count_failure, poll_interval_s=0
+            folder, self.holder, self.clock, read, on_failure=self._count_failure, poll_interval_s=0
         )
         self._written = 0
 
@@ -398,7 +399,7 @@ async def test_collector_and_lock_are_as_before(watched: Watched) -> None:
 async def test_number_of_kept_subjects(tmp_path: Path) -> None:
     """How many compiled accounts are kept is the caller's to say."""
     made = Watched(tmp_path)
-    made.directory = PolicyDirectory(tmp_path, made.holder, made.clock, max_subjects=1)
+    made.directory = PolicyDirectory(tmp_path, made.holder, made.clock, read_document, max_subjects=1)
     made.write("acme", "members: {user:a: {}, user:b: {}}\n")
     made.directory.load()
     acme = made.holder.current.organizations["acme"]
@@ -434,15 +435,28 @@ async def test_what_was_replaced_is_freed_beside_the_loop(watched: Watched) -> N
     assert (len(freed_by), threading.get_ident() in freed_by) == (1, False)
 
 
-async def test_what_was_read_is_freed_beside_the_loop_bit_by_bit(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What a file was read into on the way is handed over: dropped at once, it would keep the lock for 130 ms."""
-    leftovers: list[object] = []
-    monkeypatch.setattr(directory, "dismantle", lambda things: map(leftovers.append, things))
+async def test_a_file_that_could_not_be_read_this_time(tmp_path: Path) -> None:
+    """Nothing is known to be wrong with it: it is tried again, and said once; what was last good stays in force."""
+    (tmp_path / "policy").mkdir()
+    failing: list[OSError] = []
+
+    def read(content: bytes, file: str) -> PolicyDocument:
+        if failing:
+            raise failing.pop()
+        return read_document(content, file)
+
+    watched = Watched(tmp_path / "policy", read)
+    watched.write("acme", VIEWER)
+    watched.directory.load()
+    failing += [OSError("no memory"), OSError("no memory")]
     watched.write("acme", DESIGNER)
     await watched.settle()
-    assert {type(one).__name__ for one in leftovers} == {"YamlTree", "WrittenPolicy"}
+    await watched.settle()
+    assert (watched.roles(), failing) == ({"acme": ["Viewer"]}, [])
+    assert ["cannot be read: no memory" in str(one) for one in watched.holder.problems] == [True]
+    await watched.settle()
+    assert watched.roles() == {"acme": ["Designer"]}
+    assert (watched.holder.problems, watched.failures) == ((), 1)
 
 
 async def test_no_more_problems_than_people_read(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:

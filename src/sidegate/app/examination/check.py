@@ -3,9 +3,9 @@
 from enum import StrEnum
 from pathlib import Path
 
+from sidegate.config.held import Settings
 from sidegate.config.policy_file import LoadedPolicy
 from sidegate.config.routes_file import LoadedRoutes
-from sidegate.config.settings import Settings
 from sidegate.core.model.errors import Problem
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.model.value import value

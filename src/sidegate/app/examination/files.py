@@ -7,8 +7,8 @@ from typing import Final
 
 from sidegate.app.examination.check import Check, Finding, Section, Site
 from sidegate.app.listening import bind
-from sidegate.config.places import DirectorySource, Endpoint, UnixEndpoint, is_loopback
-from sidegate.config.settings_model import CredentialsForwarding
+from sidegate.config.choices import CredentialsForwarding
+from sidegate.config.endpoints import DirectorySource, Endpoint, UnixEndpoint, is_loopback
 from sidegate.core.model.errors import ConfigError
 from sidegate.core.model.units import format_instant
 from sidegate.core.policy.document import BindingState, KeyState, PolicyDocument

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from sidegate.app.examination.check import Check, Finding, Section, Site
-from sidegate.config.places import FileSource
-from sidegate.config.session_model import SignedSessions
+from sidegate.config.endpoints import FileSource
+from sidegate.config.held import SignedSessions
 from sidegate.core.identity.jwk import Algorithm, parse_jwks
 from sidegate.core.model.errors import DependencyError
 from sidegate.credentials.jwks import FileFetcher, UrlFetcher, open_session

@@ -10,8 +10,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 from sidegate.app.examination.check import Check, Finding, Section, Site
-from sidegate.config.listener_model import Upstream
-from sidegate.config.places import UnixEndpoint, is_loopback
+from sidegate.config.endpoints import UnixEndpoint, is_loopback
+from sidegate.config.held import Upstream
 from sidegate.core.model.errors import WireError
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.model.value import value

@@ -14,7 +14,7 @@ from sidegate.app.examination.check import Check, Finding, Section, Site
 from sidegate.audit.keys import load_public_keys
 from sidegate.audit.layout import list_segments, list_sidecars
 from sidegate.audit.verify import verify
-from sidegate.config.audit_model import Audit, Sink
+from sidegate.config.held import Audit, Sink
 from sidegate.core.model.errors import ConfigError
 from sidegate.core.trail.durability import Durability
 
@@ -63,7 +63,7 @@ async def examine_audit(site: Site) -> list[Finding]:
 
 
 def _names(sinks: tuple[Sink, ...]) -> str:
-    return ", ".join(kind for sink in sinks for kind in sink.model_fields_set)
+    return ", ".join(sink.kind for sink in sinks)
 
 
 def _examine_spool(audit: Audit) -> Iterator[Finding]:

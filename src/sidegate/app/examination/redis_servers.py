@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Final, cast
 
 from sidegate.app.examination.check import Check, Finding, Section, Site
-from sidegate.config.places import RedisSource
-from sidegate.config.settings_model import shared_redis
+from sidegate.config.endpoints import RedisSource
+from sidegate.config.held import shared_redis
 from sidegate.core.model.errors import ConfigError, DependencyError
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.core.model.value import value

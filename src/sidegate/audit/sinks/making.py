@@ -7,7 +7,7 @@ from typing import Final
 from sidegate.audit.ports import Sink
 from sidegate.audit.sinks.file import FileSink
 from sidegate.audit.sinks.http import HttpSink
-from sidegate.config.audit_model import Sink as SinkSettings
+from sidegate.config.held import Sink as SinkSettings
 from sidegate.core.model.errors import ConfigError, InvariantError, Problem
 from sidegate.core.model.units import Millis
 from sidegate.telemetry.tasks import TaskSet
@@ -27,8 +27,8 @@ def check_sinks(sinks: Iterable[SinkSettings]) -> None:
         ConfigError: An extra is not installed, or a file cannot be used.
     """
     for sink in sinks:
-        for kind in sink.model_fields_set & _EXTRAS:
-            require_extra(kind, "audit.sinks")
+        if sink.kind in _EXTRAS:
+            require_extra(sink.kind, "audit.sinks")
         if sink.http is not None:
             HttpSink(sink.http.url.url, sink.http.ca, sink.http.token_file)
 

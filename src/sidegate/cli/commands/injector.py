@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from sidegate.cli.arguments import parse_duration, read_value
-from sidegate.config.places import parse_tcp
+from sidegate.config.endpoints import parse_tcp
 from sidegate.injector.definition import default_definition, read_definition
 from sidegate.injector.server import Options, run
 

@@ -12,8 +12,8 @@ from sidegate.cli.arguments import ConfigOption, OutputOption, parse_duration, r
 from sidegate.cli.exit_codes import ExitCode, UsageError
 from sidegate.cli.local import read_settings
 from sidegate.cli.output import Colour, Format, coloured, complain, say, show_json, show_table
+from sidegate.config.held import shared_redis
 from sidegate.config.settings import Settings
-from sidegate.config.settings_model import shared_redis
 from sidegate.core.identity.session import SessionLimits, judge_session, limits_on, strictest
 from sidegate.core.model.principal import CredentialKind, VerifiedCredential
 from sidegate.core.model.units import UnixMillis, format_instant

@@ -16,8 +16,8 @@ from sidegate.cli.published import RedisOption, read_published
 from sidegate.cli.records import group_divergences
 from sidegate.cli.trails import TrailArgument, find_trail
 from sidegate.config.candidate_file import read_candidate, with_candidate
+from sidegate.config.endpoints import RedisSource
 from sidegate.config.files import read_file
-from sidegate.config.places import RedisSource
 from sidegate.control.replay import Replay, replay
 from sidegate.core.model.errors import IntegrityError, PolicyError
 from sidegate.core.model.units import UnixMillis

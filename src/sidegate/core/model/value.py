@@ -75,8 +75,12 @@ def _initializer(made: Any) -> Callable[..., None]:  # noqa: ANN401  any class
     """Make ``__init__``, which fills the slots past ``__setattr__``."""
     names: dict[str, Any] = {"_left_out": _LEFT_OUT}
     parameters, lines = [], []
+    if hasattr(made, "__post_init__"):
+        raise TypeError(f"{made.__qualname__} has a __post_init__, which a value does not call; write a function")
     for one in fields(made):
         name = one.name
+        if not one.init or one.kw_only:
+            raise TypeError(f"{made.__qualname__}.{name} is no ordinary argument; a value has no other fields")
         names[f"_set_{name}"] = getattr(made, name).__set__
         if one.default_factory is not MISSING:
             names[f"_make_{name}"] = one.default_factory

@@ -156,6 +156,28 @@ def test_arguments_are_checked(call: Callable[[], Any]) -> None:
         call()
 
 
+class Odd:
+    """Does more than a value may."""
+
+    number: int
+
+    def __post_init__(self) -> None:
+        """Never called."""
+
+
+class Hidden:
+    """Has a field that nobody gives."""
+
+    number: int = field(init=False)
+
+
+@pytest.mark.parametrize("declared", [Odd, Hidden])
+def test_what_values_do_not_have_is_refused(declared: type) -> None:
+    """When the class is made: otherwise it would be passed over in silence."""
+    with pytest.raises(TypeError, match=declared.__name__):
+        value(declared)
+
+
 def test_values_are_dataclasses() -> None:
     """``fields``, ``replace`` and ``match`` work as they do for those."""
     assert [one.name for one in fields(Detailed)] == ["name", "size", "parts", "place"]
