@@ -111,8 +111,9 @@ def _settings_schema() -> Schema:
     schema = generate_schema(Settings)
     del schema["$schema"]
     definitions = schema["$defs"]
-    # The short form is an address and nothing else.
-    definitions["DataListener"] = definitions["DataListener"]["anyOf"][-1]
+    # The short forms are an address or an age and nothing else.
+    for name in ("DataListener", "MaxStaleness"):
+        definitions[name] = definitions[name]["anyOf"][-1]
     schema["properties"]["listen"].pop("default")
     for path in MANAGED:
         part = schema

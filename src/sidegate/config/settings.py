@@ -118,7 +118,9 @@ def _put(data: dict[str, Any], path: Path, given: object) -> None:
 
 
 def _long_form(name: str, written: object) -> dict[str, Any]:
-    return {"address": written} if name in {"listen", "admin"} and isinstance(written, str) else {}
+    if name in {"listen", "admin"} and isinstance(written, str):
+        return {"address": written}
+    return {"default": written} if name == "max_staleness" and isinstance(written, str | int) else {}
 
 
 def _read_secrets(settings: Settings, places: Places) -> tuple[Settings, list[Problem]]:

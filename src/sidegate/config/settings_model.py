@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, GetJsonSchemaHandler, SecretStr, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from sidegate.config.ages import Age
 from sidegate.config.audit_model import Audit
@@ -22,7 +24,7 @@ DEFAULT_POLICY_SOURCE: Final = DirectorySource(Path("policy"))
 
 
 class MaxStaleness(Written):
-    """How long a policy is decided with while Redis is away, by authority (spec 5.4)."""
+    """How long a policy is decided with while Redis is away: one age for all, or by authority (spec 5.4)."""
 
     default: Age = Field(default=Millis(900_000), description="For an authority that is not named.")
     read: Age | None = Field(default=None, description="For read.")
@@ -33,6 +35,17 @@ class MaxStaleness(Written):
     approve: Age | None = Field(default=None, description="For approve.")
     share: Age | None = Field(default=None, description="For share.")
     configure: Age | None = Field(default=None, description="For configure.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_age(cls, written: object) -> object:
+        return {"default": written} if isinstance(written, str) or type(written) is int else written
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Allow the short form."""
+        schema = handler.resolve_ref_schema(handler(core))
+        return {"anyOf": [dict(schema["properties"]["default"]), schema]}
 
 
 class PolicySettings(Written):

@@ -304,3 +304,28 @@ def test_masked_is_plain_and_whole(folder: Folder) -> None:
     assert json.loads(json.dumps(shown)) == shown
     assert (shown["hide"], shown["listen"]["address"]) == (["cross_org", "no_grant"], f"unix:{folder.path}/s")
     assert shown["upstream"]["url"] == "http://127.0.0.1:9000"
+
+
+@pytest.mark.parametrize(
+    ("written", "environment", "default", "approve"),
+    [
+        pytest.param("15s", {}, 15_000, None, id="one-age"),
+        pytest.param("2000", {}, 2000, None, id="milliseconds"),
+        pytest.param("{default: 1m, approve: 5s}", {}, 60_000, 5000, id="by-authority"),
+        pytest.param(
+            "1m", {"SIDEGATE_POLICY__MAX_STALENESS__APPROVE": "5s"}, 60_000, 5000, id="one-age-and-a-variable"
+        ),
+    ],
+)
+def test_staleness(
+    folder: Folder, written: str, environment: dict[str, str], default: int, approve: int | None
+) -> None:
+    """One age is that of every authority; a variable for one of them leaves it to the others."""
+    settings = folder.load(UPSTREAM + f"policy: {{max_staleness: {written}}}", environment)
+    assert (settings.policy.max_staleness.default, settings.policy.max_staleness.approve) == (default, approve)
+
+
+def test_staleness_that_is_none(folder: Folder) -> None:
+    """What is no age is refused with its place."""
+    (problem,) = folder.problems(UPSTREAM + "policy: {max_staleness: soon}")
+    assert "2:25: `policy.max_staleness" in problem
