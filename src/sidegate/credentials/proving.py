@@ -145,7 +145,8 @@ class Prover:
             return Reason.INVALID_CREDENTIAL
         keys = self.keys.current
         failed = self._failed.get(digest)
-        if failed is not None and now < failed.until and failed.keys is keys:
+        # Not from before a clock that was set back, either: it might be believed for hours.
+        if failed is not None and failed.until - FAILED_FOR <= now < failed.until and failed.keys is keys:
             return failed.refusal
         proved = self._proved.get(digest)
         if proved is not None and proved.keys is keys and now < proved.token.cacheable_until:

@@ -592,6 +592,13 @@ def test_failure_is_believed_briefly(bench: Bench) -> None:
     assert answer(bench.ask(presented, FAILED_FOR)) == "user:ana"
 
 
+def test_failure_before_the_clock_was_set_back(bench: Bench) -> None:
+    """What failed while the clock ran ahead is verified again as soon as it is set right."""
+    presented = cookie(bench.issuer.token())
+    assert answer(bench.ask(presented, 3_600_000)) == Reason.SESSION_EXPIRED
+    assert answer(bench.ask(presented, 0)) == "user:ana"
+
+
 def test_failing_state(bench: Bench) -> None:
     """While revocations cannot be known nothing is verified, cached or not; afterwards everything is again."""
     presented, key = cookie(bench.issuer.token()), header(CLEAR)
