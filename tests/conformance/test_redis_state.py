@@ -14,7 +14,8 @@ from sidegate.core.model.errors import DependencyError, InvariantError
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.credentials.events import Revoked, RevokedKind
 from sidegate.credentials.redis_following import DOUBTED, SETTLE
-from sidegate.credentials.table import facts_of
+from sidegate.credentials.registry import keep_fallen
+from sidegate.credentials.table import SESSION_RETENTION, facts_of
 
 __all__ = ["cluster", "shared_cluster"]
 
@@ -315,6 +316,35 @@ def test_activity_of_others_stands_for_ours(stores: RedisStores) -> None:
     assert answer == (T, T)
     answer = second.wait(second.store.touch(seen(10), Millis(10), is_signed=True))
     assert answer == (T, UnixMillis(T + 10))
+
+
+@pytest.mark.parametrize(
+    ("kind", "revoked_id"),
+    [
+        pytest.param(RevokedKind.ACCOUNT, "user:ana", id="account"),
+        pytest.param(RevokedKind.ORGANIZATION, "acme", id="organization"),
+    ],
+)
+def test_a_session_that_fell_is_remembered(
+    stores: RedisStores, redis: RedisServer, kind: RevokedKind, revoked_id: str
+) -> None:
+    """A session that fell with its account or organization is remembered as long as a revocation, however rarely it is
+    tried: a token that is made for it later must not look like the beginning of another one."""
+    worker = stores.worker()
+    worker.record_activity(seen(0, "s1"))
+    worker.create_session(created())
+    worker.poll()
+    worker.revoke(Revoked(kind, revoked_id, UnixMillis(T + 5)))
+    worker.wait(keep_fallen(worker.store, Revoked(kind, revoked_id, UnixMillis(T + 5)), T))
+
+    def left(session_id: str) -> int:
+        return int(redis.command("PTTL", f"sidegate:session:{session_id}").removeprefix(":"))
+
+    assert left("s1") > SESSION_RETENTION * 2
+    assert left("o1") < SESSION_RETENTION
+    # A use that was under way does not make it shorter again.
+    worker.wait(worker.store.touch(seen(4, "s1"), Millis(1), is_signed=True))
+    assert left("s1") > SESSION_RETENTION * 2
 
 
 def test_use_of_a_session_that_is_gone(stores: RedisStores, redis: RedisServer) -> None:

@@ -208,13 +208,20 @@ end
 if tonumber(ARGV[1]) >= tonumber(seen) + tonumber(ARGV[2]) then
   seen = ARGV[1]
   redis.call('HSET', KEYS[1], 'seen', seen)
-  if ARGV[8] == '1' then redis.call('PEXPIRE', KEYS[1], ARGV[7]) end
+  if ARGV[8] == '1' then redis.call('PEXPIRE', KEYS[1], ARGV[7], 'GT') end
 end
 return {started, seen}
 """)
 """Key: the session. Arguments: instant of the use, how young another's may be to stand for it, start, account,
 organization, surface, how long it is remembered, whether it may be made (1 for signed sessions). Answers start and last
 use, whoever recorded them; nothing for an opaque session that is gone."""
+
+KEEP: Final = make_script("""
+if redis.call('HEXISTS', KEYS[1], 'idle') == 1 then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[1], 'GT')
+""")
+"""Key: the session. Argument: how long it is remembered from now on, if that is longer. Not for an opaque session: it
+is over where its record is gone."""
 
 CREATE: Final = make_script("""
 if redis.call('EXISTS', KEYS[1]) == 1 then return redis.error_reply('EXISTS already') end

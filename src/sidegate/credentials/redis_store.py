@@ -28,6 +28,7 @@ from sidegate.credentials.redis_layout import (
     CONSUME,
     CREATE,
     EPOCH,
+    KEEP,
     KEPT_FOR_GOOD,
     ORGANIZATIONS,
     RESTORE,
@@ -201,6 +202,11 @@ class RedisStore:
             doing=f"revoking a {revoked.kind}",
         )
         return reply == 1
+
+    async def keep_session(self, session_id: str) -> None:
+        """Remember a signed session for as long as a revocation from now on, whether it is used or not."""
+        key = session_key(session_id)
+        await self._link.run_script(KEEP, (key,), (REVOCATION_RETENTION,), doing="keeping an ended session in mind")
 
     async def restore(self, revoked: Sequence[Revoked], used: Sequence[UsedUp], now: UnixMillis) -> int:
         """Write again what may have been lost, and tell every follower; returns how much was not there."""

@@ -17,6 +17,9 @@ from sidegate.telemetry.clock import Clock, SystemClock
 PATIENCE: Final = Millis(5000)
 """How long a command waits for Redis; nobody waits for the command but who called it."""
 
+_KEPT_AT_ONCE: Final = 100
+"""Calls under way at a time; an organization may have a hundred thousand sessions."""
+
 T = TypeVar("T")
 
 
@@ -50,6 +53,7 @@ class RedisRegistry:
     def revoke(self, revoked: Revoked) -> None:
         """Invalidate something, for good and on every sidecar."""
         self._wait(self._store.revoke(revoked))
+        self._wait(keep_fallen(self._store, revoked, self._clock.now()))
 
     def list_sessions(self, account: str | None = None, org: str | None = None) -> Sequence[SessionRecord]:
         """Return the sessions that are remembered, of *account* and *org* where given."""
@@ -87,3 +91,19 @@ class RedisRegistry:
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(work)
+
+
+async def keep_fallen(store: RedisStore, revoked: Revoked, now: UnixMillis) -> None:
+    """Have the sessions that fell with an account or an organization remembered for as long as a revocation.
+
+    They are not used any more, and would soon be forgotten; a token that the issuer makes for one of them after that
+    would look like the first of a new session, which began after the revocation.
+    """
+    if revoked.kind is RevokedKind.ACCOUNT:
+        fallen = await store.list_sessions(revoked.id, None, now)
+    elif revoked.kind is RevokedKind.ORGANIZATION:
+        fallen = await store.list_sessions(None, revoked.id, now)
+    else:
+        return
+    for start in range(0, len(fallen), _KEPT_AT_ONCE):
+        await asyncio.gather(*(store.keep_session(record.id) for record in fallen[start : start + _KEPT_AT_ONCE]))
