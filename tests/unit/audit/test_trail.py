@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from sidegate.audit.layout import segment_path
 from sidegate.audit.spool import SpoolLimits
-from sidegate.audit.trail import AuditTrail, DropCause
+from sidegate.audit.trail import AT_A_TIME, AuditTrail, DropCause
 from sidegate.core.model.errors import ConfigError, Problem
 from sidegate.core.model.units import Millis, UnixMillis
 from sidegate.core.trail.durability import Durability, OnFull
@@ -126,6 +126,49 @@ async def test_one_turn_is_one_write(open_trail: MakeTrail, make_record: MakeRec
         trail.submit(make_record(number), waiter(number))
     await _turns()
     assert len(stored) == 1
+
+
+@pytest.mark.parametrize("durability", Durability)
+async def test_many_at_once_are_told_over_several_turns(
+    durability: Durability, open_trail: MakeTrail, folder: Path, make_record: MakeRecord
+) -> None:
+    """A thousand requests that come together do not stop the loop for as long as all of them take."""
+    trail = open_trail(durability=durability)
+    told: list[int] = []
+
+    class Telling:
+        def __init__(self, number: int) -> None:
+            self._number = number
+
+        def recorded(self) -> None:
+            told.append(self._number)
+
+        def unrecorded(self) -> None:
+            raise AssertionError
+
+    for number in range(1, 1001):
+        trail.submit(make_record(number), Telling(number))
+    most = before = 0
+    async with asyncio.timeout(30):
+        while len(told) < 1000:
+            await asyncio.sleep(0)
+            most, before = max(most, len(told) - before), len(told)
+    assert told == list(range(1, 1001))
+    assert 0 < most <= AT_A_TIME
+    if durability is not Durability.MEMORY:
+        assert _spooled(folder) == [(str(number), number) for number in range(1, 1001)]
+
+
+async def test_a_full_disk_refuses_many_at_once_over_several_turns(
+    open_trail: MakeTrail, make_record: MakeRecord, waiter: Any, told: Told
+) -> None:
+    """Also those that were put back are refused; nobody is left waiting."""
+    trail = open_trail(SpoolLimits(max_bytes=1500, reserve_bytes=0))
+    for number in range(1, 301):
+        trail.submit(make_record(number), waiter(number))
+    await _until(lambda: len(told) == 300)
+    assert {what for what, _ in told} == {"unrecorded"}
+    assert trail.dropped[DropCause.SPOOL_FULL] == 300
 
 
 async def test_record_of_nobody_is_kept_too(open_trail: MakeTrail, folder: Path, make_record: MakeRecord) -> None:
