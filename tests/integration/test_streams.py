@@ -24,6 +24,8 @@ MIB = 1 << 20
 BIG = 48 * MIB
 # What two kernels and one proxy may hold of a stream that nobody reads: socket buffers grow to some MiB.
 HELD_MAX = 24 * MIB
+PATIENT = {"limits": {"min_body_rate": 0}}
+"""However long a busy machine lets one side wait, the other is not ended for it."""
 
 
 def _request(sidecar: Sidecar, method: str, path: str, *lines: str, who: str = "ana") -> bytes:
@@ -62,7 +64,7 @@ def test_large_download(make_sidecar: MakeSidecar, upstream: LoggingUpstream, ch
     """A client that does not read stops the upstream; memory stays flat; then every byte arrives, in order."""
     pump = Pump(chunked)
     upstream.script = pump
-    sidecar = make_sidecar().start()
+    sidecar = make_sidecar(settings=PATIENT).start()
     sidecar.ask("GET", ROUTE_FILE)
     before = _memory(sidecar.pid)
     with sidecar.connect() as client:
@@ -114,7 +116,7 @@ def test_large_upload(make_sidecar: MakeSidecar, upstream: LoggingUpstream, chun
         conversation.send(OK)
 
     upstream.script = script
-    sidecar = make_sidecar().start()
+    sidecar = make_sidecar(settings=PATIENT).start()
     sidecar.ask("GET", ROUTE_FILE)
     before = _memory(sidecar.pid)
     framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {BIG}"
