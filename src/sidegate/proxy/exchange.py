@@ -39,12 +39,14 @@ PUBLIC: Final = Decision(Outcome.ALLOW, Reason.PUBLIC_ROUTE, (), Remedy.NONE)
 MAX_FETCHES: Final = 6
 """A request that is missing something again and again does not fit into memory together with the others."""
 
-# Read for each request: an attribute of an enum costs as much as a call (CPython 3.11).
+# Read for each request: an attribute of an enum costs more than a call (CPython 3.11).
 _ALLOW: Final = Outcome.ALLOW
 _VERIFIED: Final = {
     CredentialKind.SESSION: CREDENTIAL_CELL[PresentedKind.SESSION],
     CredentialKind.API_KEY: CREDENTIAL_CELL[PresentedKind.API_KEY],
 }
+_DENIED: Final = {reason: deny(reason) for reason in Reason}
+_AMBIGUOUS: Final = Reason.AMBIGUOUS_CREDENTIAL
 _REFUSED: Final = REQUEST_CELL[RequestKind.REFUSED]
 
 _NANOS_PER_MILLI: Final = 1_000_000
@@ -196,11 +198,11 @@ class Exchange:
             # Proved, so its record says whose it was.
             self._verified = refused.credential
             gateway.count_refused(self._presented, refused.reason)
-            self._refuse_known(refused.credential, deny(refused.reason))
+            self._refuse_known(refused.credential, _DENIED[refused.reason])
         else:
             gateway.count_refused(self._presented, refused)
-            self._close = refused is Reason.AMBIGUOUS_CREDENTIAL
-            self._refuse(deny(refused))
+            self._close = refused is _AMBIGUOUS
+            self._refuse(_DENIED[refused])
 
     def _refuse_known(self, credential: VerifiedCredential, decision: Decision) -> None:
         """Refuse, without asking policy, whoever proved to be somebody: a machine's denials are watched, and from where

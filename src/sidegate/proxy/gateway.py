@@ -32,6 +32,7 @@ from sidegate.telemetry.clock import Clock
 from sidegate.telemetry.metrics import (
     AUTHORITY_PLACE,
     CONNECTIONS,
+    CREDENTIAL_CELL,
     CREDENTIAL_REASON_PLACE,
     IN_FLIGHT,
     NO_STATUS,
@@ -39,6 +40,10 @@ from sidegate.telemetry.metrics import (
     REQUEST_CELL,
     Metrics,
 )
+
+_NO_CREDENTIAL: Final = CREDENTIAL_CELL[PresentedKind.NONE]
+_API_KEY: Final = CREDENTIAL_CELL[PresentedKind.API_KEY]
+_SESSION: Final = CREDENTIAL_CELL[PresentedKind.SESSION]
 
 REMEMBERED_RESPONSES: Final = 512
 REMEMBERED_QUESTIONS: Final = 2048
@@ -209,11 +214,12 @@ class Gateway:
         if reason not in CREDENTIAL_REASON_PLACE:
             return  # not the credential's fault: used from elsewhere, or the state that judges it is away
         if presented is NOTHING or presented.ambiguous:
-            self.metrics.count_credential(PresentedKind.NONE, reason)
+            cell = _NO_CREDENTIAL
         elif presented.api_key is not None:
-            self.metrics.count_credential(PresentedKind.API_KEY, reason)
+            cell = _API_KEY
         else:
-            self.metrics.count_credential(PresentedKind.SESSION, reason)
+            cell = _SESSION
+        self.cells[cell + CREDENTIAL_REASON_PLACE[reason]] += 1
 
     def count_end(self, kind: RequestKind, status: int | None) -> None:
         """Count a request that is over; *status* is 100 to 599, our own or checked where the upstream's was read."""

@@ -13,7 +13,7 @@ _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 TAKES_CONTENT: Final = frozenset({b"PUT", b"POST", b"PATCH", b"PROPFIND", b"REPORT", b"SEARCH"})
 """Methods whose request body means something (RFC 9110 section 9.3, WebDAV); upstreams skip that of others unread."""
 
-# Read for each response: an attribute of an enum costs as much as a call (CPython 3.11).
+# Read for each response: an attribute of an enum costs more than a call (CPython 3.11).
 _NONE: Final = Framing.NONE
 _LENGTH: Final = Framing.LENGTH
 _IS_CHUNKED: Final = Framing.CHUNKED

@@ -84,7 +84,7 @@ class Passage(Relay):
 
     @property
     def holder(self) -> Holder | None:
-        """See :class:`sidegate.proxy.relay.Relay`: told apart by what outlives a token, so not by the token."""
+        """See :class:`sidegate.proxy.sending.Sending`: told apart by what outlives a token, so not by the token."""
         if not self.permit.queries:
             return None
         credential = self.permit.queries[0].credential
@@ -92,7 +92,7 @@ class Passage(Relay):
         return credential.kind.value, credential.id, credential.account, credential.org, *links
 
     def lasting(self) -> None:
-        """See :class:`sidegate.proxy.relay.Relay`."""
+        """See :class:`sidegate.proxy.sending.Sending`."""
         self._gateway.streams.subscribe(self)
 
     def end_access(self, reason: Reason) -> None:
@@ -103,7 +103,7 @@ class Passage(Relay):
             text = self._gateway.refusals.name_of(reason)
             self._tunnel.end(Ending.ACCESS_ENDED, reason, POLICY_VIOLATION, text)
 
-    # How it ends; see :class:`sidegate.proxy.relay.Relay`.
+    # How it ends; see :class:`sidegate.proxy.sending.Sending`.
 
     def relayed(self, head: ResponseHead, *, keep: bool) -> None:
         """The response went to the client, whole."""

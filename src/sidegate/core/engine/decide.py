@@ -17,7 +17,7 @@ from sidegate.core.model.units import UnixMillis
 from sidegate.core.policy.snapshot import Snapshot
 from sidegate.core.policy.subject import NOT_A_MEMBER, Subject
 
-_DENY: Final = Outcome.DENY  # as an attribute of the enum it would cost as much as a call (CPython 3.11)
+_DENY: Final = Outcome.DENY  # as an attribute of the enum it costs more than a call (CPython 3.11)
 _CROSS_ORG: Final = deny(Reason.CROSS_ORG)
 _NO_GRANT: Final = deny(Reason.NO_GRANT)
 _NO_SECTION: Final = deny(Reason.NOT_GRANTED)

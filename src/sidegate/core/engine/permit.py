@@ -7,7 +7,7 @@ from sidegate.core.model.decision import Decision, Outcome
 from sidegate.core.model.errors import InvariantError
 from sidegate.core.model.principal import Query
 
-_ALLOW: Final = Outcome.ALLOW  # as an attribute of the enum it would cost as much as a call (CPython 3.11)
+_ALLOW: Final = Outcome.ALLOW  # as an attribute of the enum it costs more than a call (CPython 3.11)
 
 
 class Permit:

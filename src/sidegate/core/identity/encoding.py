@@ -2,6 +2,7 @@
 
 import json
 from base64 import urlsafe_b64encode
+from binascii import Error as BinasciiError
 from binascii import a2b_base64
 from typing import Final, NoReturn
 
@@ -9,7 +10,10 @@ MAX_BRACKETS: Final = 256
 """A session token with a chain of 8 links has some 40."""
 
 _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_TO_BASE64: Final = bytes.maketrans(b"-_", b"+/")
+# To the characters of plain Base64, and whatever is none of base64url's to one that is none of either.
+_TO_BASE64: Final = bytes(
+    b"+/"[b"-_".index(byte)] if byte in b"-_" else byte if byte in _ALPHABET else ord("!") for byte in range(256)
+)
 # By the number of characters in the last group of four: what makes it whole, and which last characters leave the bits
 # that are not used zero: 4 of them after two characters, 2 after three. One character alone is no byte.
 _PADDING: Final = (b"", b"", b"==", b"=")
@@ -43,12 +47,13 @@ def decode_base64url(text: bytes) -> bytes | None:
 
     RFC 4648 section 3.5 lets a decoder ignore the unused bits: then one token had several spellings.
     """
-    if text.translate(None, _ALPHABET):
-        return None
     over = len(text) & 3
     if text and text[-1] not in _LAST[over]:
         return None
-    return a2b_base64(text.translate(_TO_BASE64) + _PADDING[over])
+    try:
+        return a2b_base64(text.translate(_TO_BASE64) + _PADDING[over], strict_mode=True)
+    except BinasciiError:
+        return None
 
 
 def encode_base64url(raw: bytes) -> bytes:

@@ -37,6 +37,14 @@ _VERSION_13 = re.compile(rb"13")
 _WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 
 _FRAMING: Final = frozenset({Role.CONTENT_LENGTH, Role.TRANSFER_ENCODING})
+# Read for each line: an attribute of an enum costs more than a call (CPython 3.11).
+_COOKIE: Final = Role.COOKIE
+_AUTHORIZATION: Final = Role.AUTHORIZATION
+_API_KEY: Final = Role.API_KEY
+_CONNECTION: Final = Role.CONNECTION
+_PASS: Final = Role.PASS
+_OBSERVED: Final = Role.OBSERVED
+_PASSED: Final = frozenset({Role.PASS, Role.HOST, Role.CONTENT_LENGTH, Role.OBSERVED})
 _CREDENTIALS: Final = frozenset({Role.COOKIE, Role.AUTHORIZATION, Role.API_KEY})
 _OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
 _NOBODY: Final[frozenset[bytes]] = frozenset()
@@ -197,7 +205,7 @@ class HeaderReader:
         if not llhttp_agrees(httptools.HttpRequestParser, b"GET / HTTP/1.1\r\n%b\r\n\r\n" % raw, [found]):
             raise malformed("a header line is not valid HTTP/1.1, or can be read in two ways")
         lower = name.lower()
-        sessions, rest = read_cookies((field,), self._rules.cookie) if role is Role.COOKIE else _NO_COOKIES
+        sessions, rest = read_cookies((field,), self._rules.cookie) if role is _COOKIE else _NO_COOKIES
         forward = self._forwarded(name, field, role, rest)
         decisive = lower in self._rules.names.decisive
         presented = _present_alone(role, field, sessions) if role in _CREDENTIALS else None
@@ -206,7 +214,7 @@ class HeaderReader:
             field,
             role,
             forward,
-            self._read_connection(field) if role is Role.CONNECTION else _NOBODY,
+            self._read_connection(field) if role is _CONNECTION else _NOBODY,
             decisive,
             sessions,
             presented,
@@ -215,16 +223,15 @@ class HeaderReader:
         )
 
     def _forwarded(self, name: bytes, field: bytes, role: Role, rest: tuple[bytes, ...]) -> bytes:
-        match role:
-            case Role.PASS | Role.HOST | Role.CONTENT_LENGTH | Role.OBSERVED:
-                return b"%b: %b\r\n" % (name, field)
-            case Role.AUTHORIZATION | Role.API_KEY:
-                return b"%b: %b\r\n" % (name, field) if self._rules.keep_credentials else b""
-            case Role.COOKIE:
-                left = field if self._rules.keep_credentials else b"".join(rest)
-                return b"%b: %b\r\n" % (name, left) if left else b""
-            case _:
-                return b""
+        if role in _PASSED:
+            return b"%b: %b\r\n" % (name, field)
+        if role not in _CREDENTIALS:
+            return b""
+        if self._rules.keep_credentials:
+            # A Cookie line that holds nothing is left out, as where something was cut out of it.
+            return b"%b: %b\r\n" % (name, field) if field or role is not _COOKIE else b""
+        left = b"".join(rest) if role is _COOKIE else b""
+        return b"%b: %b\r\n" % (name, left) if left else b""
 
     def _read_connection(self, field: bytes) -> frozenset[bytes]:
         if not field:
@@ -247,12 +254,12 @@ class HeaderReader:
         repeats = False
         for line in lines:
             role = line.role
-            if role is Role.OBSERVED:
+            if role is _OBSERVED:
                 # Given twice, it says nothing.
                 observed[line.name] = None if line.name in observed else line.field
-            elif role is not Role.PASS:
+            elif role is not _PASS:
                 special.setdefault(role, []).append(line.field)
-                if role is Role.CONNECTION:
+                if role is _CONNECTION:
                     nominated |= line.nominated
             if line.decisive:
                 repeats = repeats or line.name in fields
@@ -294,13 +301,9 @@ class HeaderReader:
 
 
 def _present_alone(role: Role, field: bytes, sessions: tuple[bytes, ...]) -> Presented | None:
-    match role:
-        case Role.COOKIE:
-            return gather(sessions, (), ()) if sessions else None
-        case Role.AUTHORIZATION:
-            return gather((), (field,), ())
-        case _:
-            return gather((), (), (field,))
+    if role is _COOKIE:
+        return gather(sessions, (), ()) if sessions else None
+    return gather((), (field,), ()) if role is _AUTHORIZATION else gather((), (), (field,))
 
 
 def _present(lines: Sequence[_Line], bearing: tuple[int, ...]) -> Presented:
@@ -314,8 +317,8 @@ def _present(lines: Sequence[_Line], bearing: tuple[int, ...]) -> Presented:
     all_of = [lines[place] for place in bearing]
     return gather(
         [session for line in all_of for session in line.sessions],
-        [line.field for line in all_of if line.role is Role.AUTHORIZATION],
-        [line.field for line in all_of if line.role is Role.API_KEY],
+        [line.field for line in all_of if line.role is _AUTHORIZATION],
+        [line.field for line in all_of if line.role is _API_KEY],
     )
 
 

@@ -49,12 +49,14 @@ def gather(sessions: Sequence[bytes], authorizations: Sequence[bytes], api_keys:
     api_key = api_keys[0] if api_keys else None
     # Equal bytes twice are ambiguous as well: the upstream may take the first, the last or a list (spec 2.4).
     ambiguous = len(sessions) > 1 or len(authorizations) > 1 or len(api_keys) > 1
-    digest = sha256(_DOMAIN + (b"2" if ambiguous else b"1"))
+    # A length before each part: parts joined with a separator could be cut in another place (spec 2.4).
+    parts = [_DOMAIN, b"2" if ambiguous else b"1"]
     for part in (session, bearer, api_key):
-        # A length before each part: parts joined with a separator could be cut in another place (spec 2.4).
-        digest.update(b"-" if part is None else b"%d:" % len(part))
-        digest.update(part or b"")
-    return Presented(session, bearer, api_key, ambiguous, digest.digest())
+        if part is None:
+            parts.append(b"-")
+        else:
+            parts += (b"%d:" % len(part), part)
+    return Presented(session, bearer, api_key, ambiguous, sha256(b"".join(parts)).digest())
 
 
 def read_cookies(values: Sequence[bytes], name: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
