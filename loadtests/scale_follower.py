@@ -1,7 +1,6 @@
 """A follower of policy in Redis that measures itself; told what to do on standard input by :mod:`loadtests.scale`."""
 
 import asyncio
-import gc
 import json
 import sys
 import tempfile
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import uvloop
 
+from sidegate.app.garbage import leave_alone
 from sidegate.core.engine.decide import decide
 from sidegate.core.model.authority import Authority
 from sidegate.core.model.principal import CredentialKind, Query, VerifiedCredential
@@ -103,9 +103,7 @@ class Follower:
         while self.policies.checked_at is None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         # As every process of a sidecar does once it has started.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
+        leave_alone()
         loop = asyncio.get_running_loop()
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             self.pauses.take()
