@@ -23,7 +23,7 @@ from sidegate.proxy.forwarding import Origin
 from sidegate.proxy.machines import machine_of
 from sidegate.proxy.pairing import CONTINUE
 from sidegate.proxy.passage import Passage
-from sidegate.proxy.prepared import Prepared, verdict_of
+from sidegate.proxy.prepared import Prepared, Standing, verdict_of
 from sidegate.proxy.reading import Head, Request, Unreadable
 from sidegate.proxy.refusals import with_notes
 from sidegate.telemetry.catalogue import PresentedKind, RequestKind
@@ -186,6 +186,7 @@ class Exchange:
         gateway.cells[_VERIFIED[verified.kind]] += 1
         match = head.reading.match
         if match is None:
+            self._warn_of_expiry(Standing(verified))
             self._refuse_known(verified, deny(Reason.UNMAPPED_ROUTE))
         elif match.route.needs_body:
             self._collect(head, verified)
@@ -203,6 +204,11 @@ class Exchange:
             gateway.count_refused(self._presented, refused)
             self._close = refused is _AMBIGUOUS
             self._refuse(_DENIED[refused])
+
+    def _warn_of_expiry(self, standing: Standing) -> None:
+        if self._now >= standing.warns_from:
+            self._notes = standing.warning
+            self._gateway.cells[KEY_EXPIRY_WARNINGS] += 1
 
     def _refuse_known(self, credential: VerifiedCredential, decision: Decision) -> None:
         """Refuse, without asking policy, whoever proved to be somebody: a machine's denials are watched, and from where
@@ -339,9 +345,7 @@ class Exchange:
         if standing.machine is not None:
             self._observed = gateway.machines.observe(standing.machine, origin.source, now, decision)
             decision = gateway.machines.judge(self._observed, decision)
-            if now >= standing.warns_from:
-                self._notes = standing.warning
-                gateway.cells[KEY_EXPIRY_WARNINGS] += 1
+            self._warn_of_expiry(standing)
         if verified.single_use and decision.outcome is _ALLOW:
             self._consume(prepared, verified, decision, shadow, took)
         else:

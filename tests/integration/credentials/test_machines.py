@@ -34,12 +34,13 @@ def test_expiry_is_told(make_sidecar: MakeSidecar, days: int, told: bool) -> Non
     answers = [
         sidecar.ask("GET", ROUTE_FILE, who=clear),
         sidecar.ask("GET", FORBIDDEN, who=clear),
+        sidecar.ask("GET", "/nowhere", who=clear),
         sidecar.ask("GET", ROUTE_FILE, who="ana"),
     ]
-    assert [answer.status for answer in answers] == [200, 403, 200]
+    assert [answer.status for answer in answers] == [200, 403, 403, 200]
     expected = expires_at if told else None
-    assert [answer.field("X-Sidegate-Key-Expires") for answer in answers] == [expected, expected, None]
-    assert sidecar.metric("sidegate_key_expiry_warnings_total") == 2.0 * told
+    assert [answer.field("X-Sidegate-Key-Expires") for answer in answers] == [expected] * 3 + [None]
+    assert sidecar.metric("sidegate_key_expiry_warnings_total") == 3.0 * told
 
 
 @pytest.mark.parametrize(
