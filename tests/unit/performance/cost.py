@@ -14,8 +14,9 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
@@ -27,12 +28,16 @@ from tests.integration.sidecar import ISSUER, Sidecar
 import sidegate
 
 BUDGET: Final = Path(__file__).with_name("budget.json")
+_Counting = Callable[[Counter[CodeType]], AbstractContextManager[None]]
+
 PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 """Instructions are those of one version of Python; another has others."""
 
 _SOURCE: Final = Path(sidegate.__file__).parent.as_posix()
 _WARM_UP: Final = 40
 _COUNTED: Final = 20
+# The cheapest counts: what else the event loop had to do in the time that a busy machine takes is no request's cost.
+_RUNS: Final = 3
 # More than it takes: recorded, forwarded, and whatever follows from that.
 _TURNS: Final = 8
 
@@ -107,20 +112,25 @@ async def _measure(rig: Rig, request: Callable[[int], bytes]) -> Cost:
         await rig.feed(upstream, _RESPONSE)
     for number in range(1, _WARM_UP):
         await _exchange(rig, client, request(number))
-    # Two runs over different requests: the one kind of tracing must not be counted by the other.
-    wanted = [request(_WARM_UP + number) for number in range(2 * _COUNTED)]
-    instructions: Counter[CodeType] = Counter()
-    with _tracing(instructions):
-        for data in wanted[:_COUNTED]:
-            await _exchange(rig, client, data)
-    calls: Counter[CodeType] = Counter()
-    with _profiling(calls):
-        for data in wanted[_COUNTED:]:
-            await _exchange(rig, client, data)
+    # Runs over different requests: the one kind of tracing must not be counted by the other.
+    numbers = count(_WARM_UP)
+    instructions = [await _count(rig, client, request, numbers, _tracing) for _ in range(_RUNS)]
+    calls = [await _count(rig, client, request, numbers, _profiling) for _ in range(_RUNS)]
     return Cost(
-        round(instructions.total() / _COUNTED, 2),
-        {_name_of(code): round(count / _COUNTED, 2) for code, count in calls.items()},
+        round(min(seen.total() for seen in instructions) / _COUNTED, 2),
+        {_name_of(code): round(times / _COUNTED, 2) for code, times in min(calls, key=Counter.total).items()},
     )
+
+
+async def _count(
+    rig: Rig, client: MemoryTransport, request: Callable[[int], bytes], numbers: Iterator[int], counting: _Counting
+) -> Counter[CodeType]:
+    wanted = [request(number) for number in islice(numbers, _COUNTED)]
+    seen: Counter[CodeType] = Counter()
+    with counting(seen):
+        for data in wanted:
+            await _exchange(rig, client, data)
+    return seen
 
 
 async def _exchange(rig: Rig, client: MemoryTransport, data: bytes) -> None:
