@@ -103,7 +103,7 @@ class TestSidecar:
         publish(policy_redis.url)
         sidecar = follow(workers=workers).start(workers)
         for _ in range(4 * workers):
-            assert put(sidecar) == (200, "")
+            eventually(lambda: put(sidecar) == (200, ""), "policy is loaded")
         self.kill_both(sidecar, policy_redis, {"user:ana"})
         sidecar.start(workers)
         for _ in range(4 * workers):  # whoever had loaded it before
@@ -123,7 +123,7 @@ class TestSidecar:
         """A restart does not make policy younger: after the limit everything is refused, and a cache is too."""
         publish(policy_redis.url)
         sidecar = follow(staleness="6s").start()
-        assert put(sidecar) == (200, "")
+        eventually(lambda: put(sidecar) == (200, ""), "policy is loaded")
         self.kill_both(sidecar, policy_redis, {"user:ana"})
         at = caches(sidecar.folder / "cache", policy_redis.url)[0].at
         sidecar.start()
@@ -148,7 +148,7 @@ class TestSidecar:
         """What is not what was written is refused whole, told, and the sidecar is not ready by it."""
         publish(policy_redis.url)
         sidecar = follow().start()
-        assert put(sidecar) == (200, "")
+        eventually(lambda: put(sidecar) == (200, ""), "policy is loaded")
         self.kill_both(sidecar, policy_redis, {"user:ana"})
         file = sidecar.folder / "cache" / "policy-w0.cache"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -180,7 +180,7 @@ class TestSidecar:
         """With no room nothing is kept, and a last stop writes nothing either."""
         publish(policy_redis.url)
         sidecar = follow(cache={"max_bytes": 0}).start()
-        assert put(sidecar) == (200, "")
+        eventually(lambda: put(sidecar) == (200, ""), "policy is loaded")
         assert sidecar.stop() == 0
         assert not (sidecar.folder / "cache").exists()
 
@@ -188,7 +188,7 @@ class TestSidecar:
         """What was loaded just before a stop is kept too."""
         publish(policy_redis.url)
         sidecar = follow().start()
-        assert put(sidecar) == (200, "")
+        eventually(lambda: put(sidecar) == (200, ""), "policy is loaded")
         sidecar.signal(signal.SIGTERM)
         assert sidecar.wait() == 0
         assert kept_accounts(sidecar.folder / "cache", policy_redis.url) == {"user:ana"}

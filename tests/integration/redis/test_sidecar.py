@@ -81,7 +81,7 @@ class TestServing:
         """First use loads, an event changes, a revision can be asked for, and records name it."""
         first = publish(redis.url)
         sidecar = follow(redis.url)
-        assert put(sidecar) == (200, "")
+        eventually(lambda: put(sidecar) == (200, ""), "policy is loaded")
         assert put(sidecar, "nobody") == (403, "not_a_member")
         second = publish(redis.url, ACME + DENIES)
         assert put(sidecar, "ana", MIN_REVISION.format(second)) == (403, "denied_by_rule")
@@ -107,7 +107,7 @@ class TestServing:
         publish(redis.url)
         sidecar = follow(redis.url, workers=2)
         for _ in range(8):
-            assert put(sidecar) == (200, "")
+            eventually(lambda: put(sidecar) == (200, ""), "policy is loaded")
         revision = publish(redis.url, ACME + DENIES)
         for _ in range(8):
             assert put(sidecar, "ana", MIN_REVISION.format(revision)) == (403, "denied_by_rule")
@@ -169,7 +169,7 @@ class TestAway:
         """Known accounts are decided from memory, others refused; a change made meanwhile is in force after it."""
         publish(kept_redis.url)
         sidecar = follow(network.url, max_staleness={"default": "10m"})
-        assert put(sidecar) == (200, "")
+        eventually(lambda: put(sidecar) == (200, ""), "policy is loaded")
         fault.take(kept_redis, network)
         eventually(lambda: sidecar.metric("sidegate_redis_up") == 0, "the loss is seen")
         assert put(sidecar) == (200, "")
@@ -200,7 +200,7 @@ class TestAway:
         """The upstream is warned; after the limit what it is for is refused, whatever is in memory."""
         publish(own_redis.url)
         sidecar = follow(own_redis.url, max_staleness={"default": "20s", "write": "700ms"})
-        assert put(sidecar) == (200, "")
+        eventually(lambda: put(sidecar) == (200, ""), "policy is loaded")
         own_redis.freeze()
         eventually(lambda: put(sidecar) == (503, "policy_unavailable"), "writing is over")
         assert b"X-Sidegate-Policy-Age: " not in upstream.seen
@@ -217,7 +217,7 @@ class TestAway:
         """A Redis that comes back empty takes nobody's policy away, and is alarmed about; publishing mends it."""
         publish(own_redis.url)
         sidecar = follow(own_redis.url)
-        assert put(sidecar) == (200, "")
+        eventually(lambda: put(sidecar) == (200, ""), "policy is loaded")
         own_redis.kill()
         own_redis.start()
         eventually(lambda: sidecar.metric("sidegate_snapshot_load_failures_total") >= 1, "it is alarmed about")
