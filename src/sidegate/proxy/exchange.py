@@ -446,24 +446,33 @@ class Exchange:
 
     def _answer(self) -> None:
         gateway, client, head, prepared = self._gateway, self._client, self._head, self._prepared
-        # A body that was not read to its end would be taken for the next request.
-        unread = self._body is not None and not self._body.done
-        reading, block = head.reading, head.block
-        keep = not (self._close or unread or gateway.draining)
-        keep = keep and block is not None and not block.close and reading is not None and reading.line.minor == 1
-        status, wire = gateway.refusals.write(
-            self._decision.reason,
-            self._id,
-            status=self._status,
-            detail=self._detail,
-            ask=None if prepared is None else prepared.asks[0],
-            close=not keep,
-            head_only=reading is not None and reading.line.method == b"HEAD",
-        )
+        keep = head_only = False
+        if head.reading is not None:
+            head_only = head.reading.line.method == b"HEAD"
+        if isinstance(head, Head):
+            # A body that was not read to its end would be taken for the next request.
+            unread = self._body is not None and not self._body.done
+            keep = head.persists and not (self._close or unread or gateway.draining)
+        reason = self._decision.reason
+        if keep and prepared is not None and not self._status and self._detail is None:
+            answer = prepared.refusal
+            if answer is None or answer.reason is not reason:
+                answer = gateway.refusals.find(reason, ask=prepared.asks[0], close=False, head_only=head_only)
+                prepared.refusal = answer
+        else:
+            answer = gateway.refusals.find(
+                reason,
+                status=self._status,
+                detail=self._detail,
+                ask=None if prepared is None else prepared.asks[0],
+                close=not keep,
+                head_only=head_only,
+            )
+        wire = gateway.refusals.write(answer, self._id)
         client.transport.write(with_notes(wire, self._notes) if self._notes else wire)
         cells = gateway.cells
         cells[IN_FLIGHT] -= 1
-        cells[_REFUSED + status] += 1
+        cells[_REFUSED + answer.status] += 1
         client.finish(keep=keep)
 
     # Forwarding.

@@ -137,7 +137,7 @@ class Gateway:
     @property
     def overloaded_answer(self) -> bytes:
         """What a client gets that cannot even be asked what it wants."""
-        return self.refusals.write(Reason.OVERLOADED, NO_RECORD, close=True, head_only=False)[1]
+        return self.refusals.write(self.refusals.find(Reason.OVERLOADED, close=True, head_only=False), NO_RECORD)
 
     def accept(self, arrival: Arrival = DIRECT) -> ClientConnection:
         """Make what speaks HTTP/1 on a new connection."""

@@ -123,18 +123,13 @@ class Passage(Relay):
         """Nothing of a response went to the client: answer in the upstream's place."""
         gateway = self._gateway
         gateway.streams.forget(self)
-        status, wire = gateway.refusals.write(
-            reason,
-            self.permit.decision_id.encode("ascii"),
-            status=status_of(reason),
-            detail=detail,
-            close=True,
-            head_only=self.request.method == b"HEAD",
+        answer = gateway.refusals.find(
+            reason, status=status_of(reason), detail=detail, close=True, head_only=self.request.method == b"HEAD"
         )
         self._count_failure(reason)
-        gateway.count_end(RequestKind.FAILED, status)
+        gateway.count_end(RequestKind.FAILED, answer.status)
         self._complete(Ending.UPSTREAM_FAILED if reason in _FAILURE else Ending.LIMIT_REACHED, reason)
-        self._client.transport.write(wire)
+        self._client.transport.write(gateway.refusals.write(answer, self.permit.decision_id.encode("ascii")))
         self._client.finish(keep=False)
 
     def upgraded(self, head: ResponseHead, upstream: UpstreamConnection, first: bytes) -> None:

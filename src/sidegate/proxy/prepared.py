@@ -17,6 +17,7 @@ from sidegate.core.wire.head import RequestLine
 from sidegate.core.wire.memo import Memo
 from sidegate.proxy.machines import machine_of
 from sidegate.proxy.reading import LineReading
+from sidegate.proxy.refusals import Refusal
 from sidegate.telemetry.metrics import AUTHORITY_PLACE, REASON_CELL
 
 # Written into headers: a comma separates the targets of an operation that has several.
@@ -80,6 +81,7 @@ class Prepared:
         standing: Who asks.
         asks: For what; not empty.
         asked: The questions for the engine as they were asked last, from the source that is in them; empty before.
+        refusal: The answer that refused it last, where its connection goes on; None before.
         cell: Of the metric that counts the decision which :meth:`fragment` wrote last.
     """
 
@@ -94,6 +96,7 @@ class Prepared:
         "asked",
         "asks",
         "cell",
+        "refusal",
         "route",
         "standing",
     )
@@ -111,6 +114,7 @@ class Prepared:
         self._verdict: ShadowVerdict | None = None
         self._revision = -1
         self.cell = 0
+        self.refusal: Refusal | None = None
 
     def ask_from(self, source: Address | None) -> tuple[Query, ...]:
         """Put the questions for the engine as a client at *source* asks them."""

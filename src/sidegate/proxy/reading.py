@@ -73,6 +73,7 @@ class Head:
         awaits_continue: The client waits for 100 before it sends the body.
         at_least: The least revision that may decide; 0 for any.
         websocket_accept: What a 101 must carry; None if this is no upgrade.
+        persists: Its connection may serve another request, if this one is refused.
         is_public: Its route is open to everybody.
         is_retriable: It may be sent twice (RFC 9110 section 9.2.2): a body is gone once it was sent.
         is_plain: It has no body, its answer may have one, and another request may follow: most are.
@@ -90,6 +91,7 @@ class Head:
         "length",
         "method",
         "minor",
+        "persists",
         "reading",
         "websocket_accept",
     )
@@ -108,7 +110,8 @@ class Head:
         self.method = line.method
         self.minor = line.minor
         self.length = NO_LENGTH if block.chunked else max(0, block.length)
-        self.keep = line.minor == 1 and not block.close and websocket_key is None
+        self.persists = line.minor == 1 and not block.close
+        self.keep = self.persists and websocket_key is None
         self.awaits_continue = block.expects_continue and line.minor == 1
         self.at_least = _read_revision(block.fields[MIN_REVISION][0]) if MIN_REVISION in block.fields else 0
         self.is_public = reading.match is not None and reading.match.route.public

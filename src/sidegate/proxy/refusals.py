@@ -15,12 +15,35 @@ _NOT_FOUND = 404
 _NAME: Final = {authority: authority.value for authority in Authority}
 
 
-REMEMBERED_TEMPLATES: Final = 1024
+REMEMBERED_REFUSALS: Final = 1024
 # As long as an id, and nothing that could stand anywhere else in an answer.
 PLACEHOLDER: Final = "\x7f" * 36
 
 _Kind = tuple[Reason, int, str | None, tuple[str, str] | None, bool, bool]
-_Template = tuple[bytes, bytes, bytes | None]
+
+
+class Refusal:
+    """An answer but for its date and the id of its decision.
+
+    Attributes:
+        reason: Why it is refused.
+        status: What the client is told.
+        line: The status line, with CRLF.
+        before: What follows the date, up to the id.
+        after: What follows the id; None for an answer that holds none.
+    """
+
+    __slots__ = ("after", "before", "line", "reason", "status")
+
+    def __init__(self, reason: Reason, status: int, wire: bytes) -> None:
+        line, crlf, rest = wire.partition(b"\r\n")
+        before, found, after = rest.partition(PLACEHOLDER.encode("ascii"))
+        self.reason = reason
+        self.status = status
+        self.line = line + crlf
+        self.before = before
+        # An answer to HEAD has no body that could hold an id.
+        self.after = after if found else None
 
 
 class DateLine:
@@ -53,34 +76,32 @@ class Refusals:
         minimal: Leave authority and target out (``problem_detail: minimal``).
     """
 
-    __slots__ = ("_date", "_hidden", "_minimal", "_templates")
+    __slots__ = ("_date", "_hidden", "_minimal", "_refusals")
 
     def __init__(self, clock: Clock, *, hidden: frozenset[Reason], minimal: bool) -> None:
         self._date = DateLine(clock)
         self._hidden = hidden
         self._minimal = minimal
-        self._templates: MakingMemo[_Kind, _Template] = MakingMemo(REMEMBERED_TEMPLATES, _make_template)
+        self._refusals: MakingMemo[_Kind, Refusal] = MakingMemo(REMEMBERED_REFUSALS, _make_refusal)
 
     def name_of(self, reason: Reason) -> str:
         """Return what a client is told of *reason* where no whole answer can be given, e.g. to close a WebSocket."""
         return "access_ended" if reason in self._hidden else reason.value
 
-    def write(
+    def find(
         self,
         reason: Reason,
-        decision_id: bytes,
         *,
         status: int = 0,
         detail: str | None = None,
         ask: Ask | None = None,
         close: bool,
         head_only: bool,
-    ) -> tuple[int, bytes]:
-        """Write the answer to a refused request; return its status and the whole response.
+    ) -> Refusal:
+        """Return the answer to a refused request; the same to equal ones.
 
         Args:
             reason: Why it is refused.
-            decision_id: Of its record, 36 bytes.
             status: 0 for that of the reason.
             detail: A sentence that knows more than the reason's own.
             ask: What was asked for, where that is known.
@@ -92,11 +113,14 @@ class Refusals:
             status = _NOT_FOUND
         elif not status:
             status = status_of(reason)
-        line, before, after = self._templates.get((reason, status, detail, about, close, head_only))
+        return self._refusals.get((reason, status, detail, about, close, head_only))
+
+    def write(self, refusal: Refusal, decision_id: bytes) -> bytes:
+        """Write the whole response about the decision with this id, 36 bytes."""
         date = self._date.now()
-        if after is None:
-            return status, b"".join((line, date, before))
-        return status, b"".join((line, date, before, decision_id, after))
+        if refusal.after is None:
+            return b"".join((refusal.line, date, refusal.before))
+        return b"".join((refusal.line, date, refusal.before, decision_id, refusal.after))
 
 
 def with_notes(wire: bytes, notes: bytes) -> bytes:
@@ -107,12 +131,9 @@ def with_notes(wire: bytes, notes: bytes) -> bytes:
     return line + crlf + notes + rest
 
 
-def _make_template(kind: _Kind) -> _Template:
+def _make_refusal(kind: _Kind) -> Refusal:
     reason, status, detail, about, close, head_only = kind
     wire = problem_response(
         deny(reason), PLACEHOLDER, status=status, detail=detail, about=about, close=close, head_only=head_only
     )
-    line, crlf, rest = wire.partition(b"\r\n")
-    before, found, after = rest.partition(PLACEHOLDER.encode("ascii"))
-    # An answer to HEAD has no body that could hold an id.
-    return line + crlf, before, after if found else None
+    return Refusal(reason, status, wire)

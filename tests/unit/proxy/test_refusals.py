@@ -36,7 +36,7 @@ def test_every_refusal_says_when(head_only: bool) -> None:
     refusals = Refusals(clock, hidden=frozenset(), minimal=False)
     for later in (0, 5):
         clock.advance(Millis(later * 1000))
-        wire = refusals.write(Reason.NO_GRANT, ID, close=False, head_only=head_only)[1]
+        wire = refusals.write(refusals.find(Reason.NO_GRANT, close=False, head_only=head_only), ID)
         head, _, body = wire.partition(b"\r\n\r\n")
         line, date, *_ = head.split(b"\r\n")
         assert line == b"HTTP/1.1 403 Forbidden"
@@ -48,6 +48,6 @@ def test_every_refusal_says_when(head_only: bool) -> None:
 def test_notes_stand_first() -> None:
     """Header lines of others go behind the status line and change nothing else."""
     refusals = Refusals(ManualClock(DAY), hidden=frozenset(), minimal=False)
-    _, wire = refusals.write(Reason.NO_GRANT, ID, close=True, head_only=False)
+    wire = refusals.write(refusals.find(Reason.NO_GRANT, close=True, head_only=False), ID)
     line, _, rest = wire.partition(b"\r\n")
     assert with_notes(wire, b"X-A: b\r\n") == line + b"\r\nX-A: b\r\n" + rest

@@ -50,13 +50,14 @@ def gather(sessions: Sequence[bytes], authorizations: Sequence[bytes], api_keys:
     # Equal bytes twice are ambiguous as well: the upstream may take the first, the last or a list (spec 2.4).
     ambiguous = len(sessions) > 1 or len(authorizations) > 1 or len(api_keys) > 1
     # A length before each part: parts joined with a separator could be cut in another place (spec 2.4).
-    parts = [_DOMAIN, b"2" if ambiguous else b"1"]
-    for part in (session, bearer, api_key):
-        if part is None:
-            parts.append(b"-")
-        else:
-            parts += (b"%d:" % len(part), part)
-    return Presented(session, bearer, api_key, ambiguous, sha256(b"".join(parts)).digest())
+    written = (
+        _DOMAIN,
+        b"2" if ambiguous else b"1",
+        b"-" if session is None else b"%d:%b" % (len(session), session),
+        b"-" if bearer is None else b"%d:%b" % (len(bearer), bearer),
+        b"-" if api_key is None else b"%d:%b" % (len(api_key), api_key),
+    )
+    return Presented(session, bearer, api_key, ambiguous, sha256(b"".join(written)).digest())
 
 
 def read_cookies(values: Sequence[bytes], name: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
