@@ -5,14 +5,14 @@ the interpreter lock from requests. So a process is started for it that ends whe
 unpickled here: it is this very program, and nobody else has a hand on the pipe.
 """
 
-import pickle
 import signal
 import subprocess
 import sys
 from typing import Final
 
 from sidegate.config.plan import Documents, key_of
-from sidegate.core.model.errors import InvariantError, PolicyError, Problem
+from sidegate.config.policy_pieces import read_pieces
+from sidegate.core.model.errors import InvariantError, PolicyError
 from sidegate.core.policy.document import PolicyDocument
 
 _COMMAND: Final = ("-P", "-m", "sidegate.config.policy_reading")  # -P: no module is taken from the working directory
@@ -58,7 +58,7 @@ def _read_elsewhere(content: bytes, file: str) -> PolicyDocument:
         what = f"the process that reads it {_ending(done.returncode)}{': ' if last else ''}{last}"
         # A bug comes again with the same file; everything else may be over the next time.
         raise InvariantError(what) if done.returncode == _UNCAUGHT else OSError(what)
-    answer: PolicyDocument | tuple[Problem, ...] = pickle.loads(done.stdout)  # noqa: S301  see the module
+    answer = read_pieces(done.stdout)
     if isinstance(answer, PolicyDocument):
         return answer
     raise PolicyError(answer)

@@ -6,11 +6,11 @@ time nor the memory that reading takes is its.
 """
 
 import os
-import pickle
 import sys
 from typing import Final
 
 from sidegate.config.policy_file import read_document
+from sidegate.config.policy_pieces import write_pieces
 from sidegate.core.model.errors import PolicyError
 
 _NICENESS: Final = 10
@@ -21,11 +21,11 @@ TRY_AGAIN: Final = 75
 
 
 def answer(content: bytes, file: str) -> bytes:
-    """Return the document in *content* of the file called *file*, or the problems of it, pickled."""
+    """Return the document in *content* of the file called *file*, or the problems of it, pickled in pieces."""
     try:
-        return pickle.dumps(read_document(content, file), pickle.HIGHEST_PROTOCOL)
+        return write_pieces(read_document(content, file))
     except PolicyError as error:
-        return pickle.dumps(error.problems, pickle.HIGHEST_PROTOCOL)
+        return write_pieces(error.problems)
 
 
 def main() -> None:

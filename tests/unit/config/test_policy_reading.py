@@ -1,10 +1,9 @@
 """What the process that reads a policy file answers."""
 
-import pickle
-
 import pytest
 
 from sidegate.config.policy_file import read_document
+from sidegate.config.policy_pieces import read_pieces
 from sidegate.config.policy_reading import answer
 from sidegate.core.model.errors import PolicyError
 
@@ -13,7 +12,7 @@ ACME = b"organization: acme\nbindings:\n  - {id: b1, who: user:ana, role: Viewer
 
 def test_a_document() -> None:
     """As it is read here."""
-    assert pickle.loads(answer(ACME, "acme.yaml")) == read_document(ACME, "acme.yaml")
+    assert read_pieces(answer(ACME, "acme.yaml")) == read_document(ACME, "acme.yaml")
 
 
 @pytest.mark.parametrize("content", [b"", b"organization: [", b"organization: acme\nx: 1\n", b"\xff"])
@@ -21,4 +20,4 @@ def test_problems(content: bytes) -> None:
     """As they are found here, whatever the file holds."""
     with pytest.raises(PolicyError) as error:
         read_document(content, "acme.yaml")
-    assert pickle.loads(answer(content, "acme.yaml")) == error.value.problems
+    assert read_pieces(answer(content, "acme.yaml")) == error.value.problems
