@@ -41,6 +41,9 @@ T = TypeVar("T")
 PUBLISH_TIMEOUT: Final = Millis(10_000)
 """Of each step of a publish. Nobody waits for it but the publisher."""
 
+STAGED_TIMEOUT: Final = Millis(120_000)
+"""Of the step that makes visible what was gathered: two seconds for 100,000 accounts, on a machine that is not busy."""
+
 COMMIT_WITHIN: Final = Millis(5000)
 """In a Cluster, how long after its announcement a change may still become visible."""
 
@@ -298,7 +301,7 @@ class Publisher:
             (*keys.all(), staging, *changes),
             commit.arguments(until=until, is_staged=is_large),
             doing=doing,
-            within=PUBLISH_TIMEOUT,
+            within=STAGED_TIMEOUT if is_large else PUBLISH_TIMEOUT,
         )
         outcome = cast("list[Reply]", answer)[0]
         if outcome == 1:

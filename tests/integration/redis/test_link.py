@@ -93,7 +93,7 @@ class TestTopologies:
 
     async def test_cluster(self, cluster: Cluster, opened: OpenLink) -> None:
         """Each key goes to the node that has its slot."""
-        link = await opened(cluster.url)
+        link = await opened(cluster.url, timeout=Millis(20_000))
         await exercise(link)
         for number in range(50):
             assert await link.call("SET", f"k{number}", number, doing="setting") == b"OK"

@@ -81,7 +81,7 @@ async def test_another_page(redis: RedisServer, spoil: Callable[[RedisServer, by
         async with Following(redis.url) as late:
             await late.becomes("unavailable", "user:in")
             assert [problem.key for problem in late.policies.problems] in ([], ["acme"])
-            assert await known.reason("user:in") == "not_granted"
+            await known.becomes("not_granted", "user:in")
             redis.command("DEL", PAGES)
             await publisher.publish(document(TAKEN))
             await late.becomes("not_granted", "user:in")

@@ -157,23 +157,23 @@ async def test_followers_hear(redis: RedisServer) -> None:
         redis.command("FLUSHALL")
         async with Publishing(redis.url) as publisher, Following(redis.url) as one:
             await publisher.publish(document)
-            assert await one.reason("user:u2") == "no_grant"
+            await one.becomes("no_grant", "user:u2")
             given = BindingEntry("new", "group:all", "Admin", parse_scope("p1"))
             planned, published = await publisher.patch(PolicyPatch("acme", Put(bindings=(given,))))
-            assert await one.reason("user:u2", revision=published.revision) == "granted"
+            await one.becomes("granted", "user:u2", revision=published.revision)
             assert len(planned.plan.pages) == (0 if document is DOCUMENT else 1)
             lead = replace(given, role="Lead")
             _, published = await publisher.patch(PolicyPatch("acme", Put(bindings=(lead,))))
-            assert await one.reason("user:u2", revision=published.revision) == "not_granted"
+            await one.becomes("not_granted", "user:u2", revision=published.revision)
             role = RoleEntry("Lead", "Admin")
             _, published = await publisher.patch(PolicyPatch("acme", Put(roles=(role,))))
-            assert await one.reason("user:u2", revision=published.revision) == "granted"
+            await one.becomes("granted", "user:u2", revision=published.revision)
             rule = ApprovalRule("a2", Mask(4), parse_scope("p1"))
             _, published = await publisher.patch(PolicyPatch("acme", Put(approvals=(rule,))))
-            assert await one.reason("user:u2", revision=published.revision) == "approval_required"
+            await one.becomes("approval_required", "user:u2", revision=published.revision)
             gone = Removal(bindings=("new",), approvals=("a2",), roles=("Lead",))
             _, published = await publisher.patch(PolicyPatch("acme", remove=gone))
-            assert await one.reason("user:u2", revision=published.revision) == "no_grant"
+            await one.becomes("no_grant", "user:u2", revision=published.revision)
 
 
 CANDIDATE = Candidate(bindings=(binding(4),), members=(MemberEntry("user:new"),), remove=("b1", "role:Lead"))
@@ -347,7 +347,7 @@ async def test_signed(redis: RedisServer) -> None:
         await publisher.publish(replace(DOCUMENT, bindings=(*DOCUMENT.bindings, *many)))
         given = BindingEntry("new", "group:all", "Admin", parse_scope("p1"))
         _, published = await publisher.patch(PolicyPatch("acme", Put(bindings=(given,))))
-        assert await one.reason("user:u2", revision=published.revision) == "granted"
+        await one.becomes("granted", "user:u2", revision=published.revision)
         await unsigned.patch(PolicyPatch("acme", Put(mfa_max_age_s=7)))
         with pytest.raises(IntegrityError, match="not signed"):
             await publisher.patch(PolicyPatch("acme", Put(mfa_max_age_s=8)))
