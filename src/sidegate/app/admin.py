@@ -13,7 +13,7 @@ from sidegate.control.configuration import Configuration
 from sidegate.control.explanations import Explanations, spool_finder
 from sidegate.control.forward_auth import ForwardAuth
 from sidegate.control.probes import Probes
-from sidegate.control.readiness import audit_check, listener_check, policy_check, redis_check
+from sidegate.control.readiness import audit_check, listener_check, newest_policy_check, policy_check, redis_check
 from sidegate.control.recorded import RecordedDecider
 from sidegate.control.snapshots import Snapshots
 from sidegate.control.tap import Taps
@@ -52,7 +52,8 @@ class Admin:
                 "policy": policy_check(process.policies),
                 "audit": audit_check(writable),
             },
-            told={"redis": redis_check(process.redis_problems)} if process.has_redis else {},
+            told={"newest_policy": newest_policy_check(process.policies)}
+            | ({"redis": redis_check(process.redis_problems)} if process.has_redis else {}),
         )
         parts = (
             Probes(health, Exposition(readings)),

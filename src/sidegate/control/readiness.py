@@ -1,6 +1,6 @@
 """The checks of `/readyz`: listener, usable policy, audit writable (spec 6.6)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from sidegate.control.snapshots import PolicyState
 from sidegate.core.model.errors import Problem
@@ -29,13 +29,27 @@ def policy_check(state: PolicyState) -> Check:
     def check() -> str | None:
         if state.loaded_at is not None:
             return None
-        shown = [str(problem) for problem in state.problems[:_MAX_SHOWN]]
-        more = len(state.problems) - len(shown)
-        if more > 0:
-            shown.append(f"and {more} more, see /v1/snapshot")
-        return f"no policy was loaded yet{': ' if shown else '; see /v1/snapshot'}{'; '.join(shown)}"
+        shown = _shown(state.problems)
+        return f"no policy was loaded yet{': ' if shown else '; see /v1/snapshot'}{shown}"
 
     return check
+
+
+def newest_policy_check(state: PolicyState) -> Check:
+    """Return the check that nothing newer than what is in force was refused, to be told beside readiness (spec 5.1)."""
+
+    def check() -> str | None:
+        return _shown(state.problems) or None
+
+    return check
+
+
+def _shown(problems: Sequence[Problem]) -> str:
+    shown = [str(problem) for problem in problems[:_MAX_SHOWN]]
+    more = len(problems) - len(shown)
+    if more > 0:
+        shown.append(f"and {more} more, see /v1/snapshot")
+    return "; ".join(shown)
 
 
 def audit_check(writable: Callable[[], Problem | None]) -> Check:

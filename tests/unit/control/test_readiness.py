@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidegate.control.readiness import audit_check, listener_check, policy_check, redis_check
+from sidegate.control.readiness import audit_check, listener_check, newest_policy_check, policy_check, redis_check
 from sidegate.core.model.errors import Position, Problem
 from sidegate.core.model.units import UnixMillis
 from sidegate.core.policy.snapshot import Snapshot
@@ -42,6 +42,16 @@ def test_a_newer_policy_that_cannot_be_used_does_not_make_unready() -> None:
     holder.swap(Snapshot(1), UnixMillis(1))
     holder.problems = (PROBLEM,)
     assert policy_check(holder)() is None
+
+
+def test_a_newer_policy_that_cannot_be_used_is_told() -> None:
+    """With its place, beside readiness, until it is mended (spec 5.1)."""
+    holder = SnapshotHolder()
+    holder.swap(Snapshot(1), UnixMillis(1))
+    check = newest_policy_check(holder)
+    assert check() is None
+    holder.problems = (PROBLEM,) * 5
+    assert check() == f"{PROBLEM}; {PROBLEM}; {PROBLEM}; and 2 more, see /v1/snapshot"
 
 
 def test_a_trail_that_cannot_be_written_is_not_ready() -> None:
