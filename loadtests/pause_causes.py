@@ -25,7 +25,7 @@ from loadtests.pause_stage import (
     open_many,
 )
 from loadtests.variants import read_gauge, replace_file
-from loadtests.workload import ORG, PARTY, SCENARIOS, Workload
+from loadtests.workload import ORG, PARTY, ROUTES, SCENARIOS, Workload
 
 _LIMITS: Final = {"limits": {"connections": 12_000, "idle_timeout_ms": 600_000}}
 _CONNECTIONS: Final = 10_000
@@ -345,6 +345,34 @@ def junk(stage: Stage) -> Scene:
             with contextlib.suppress(ConnectionError):
                 client.recv(65536)
         close_all(clients)
+
+    return Scene(peer, provoke)
+
+
+def json_bodies(stage: Stage) -> Scene:
+    """JSON bodies of 256 KiB that decide: a string, and as many small objects as fit"""
+    workload = stage.workload("json-bodies")
+    route = (
+        "- post: /v1/{org}/{project}/{branch}:glob\n  primitive: Glob\n"
+        "  target: {path: {from: body.json, pointer: /pattern, pattern: glob}, subtree: true}\n"
+    )
+    (workload.folder / "routes.yaml").write_text(ROUTES + route)
+    peer = Watched(stage, "json-bodies", workload=workload)
+    size = 256 * 1024
+    bodies = [
+        b'{"pattern": "a/**", "more": "' + b"x" * size + b'"}',
+        b'{"pattern": "a/**", "more": [' + b",".join([b'{"a":1}'] * (size // 8)) + b"]}",
+    ]
+
+    def provoke() -> None:
+        with socket.create_connection(("127.0.0.1", peer.port), timeout=30) as client:
+            for body in bodies:
+                head = f"POST /v1/acme/p7/x:glob HTTP/1.1\r\nHost: a\r\nCookie: __session={workload.token}\r\n"
+                lines = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                client.sendall((head + lines).encode() + body)
+                answer = client.recv(65536)
+                assert answer.startswith(b"HTTP/1.1 "), answer[:200]
+        stage.pace(0.02)
 
     return Scene(peer, provoke)
 

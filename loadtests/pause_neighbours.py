@@ -17,7 +17,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 from loadtests.pause_stage import HttpServer, Scene, Stage, Watched, close_all, open_many
-from loadtests.processes import Child, accepts, free_port
+from loadtests.processes import Child, accepts, free_port, hurry
 from loadtests.variants import read_gauge, replace_file
 from loadtests.workload import ISSUER, ORG, PARTY, SCENARIOS, Workload
 from scripts.issuer import Issuer
@@ -280,7 +280,7 @@ def redis_outage(stage: Stage) -> Scene:
         stage.until(lambda: read_gauge(shared.peer, "sidegate_redis_up") == 1)
         stage.pace(1.0)
 
-    return Scene(shared.peer, provoke, shared.serve_all, shared.over, also=503, rate=50.0)
+    return Scene(shared.peer, provoke, shared.serve_all, shared.over, also=503, rate=20.0)
 
 
 def redis_emptied(stage: Stage) -> Scene:
@@ -296,7 +296,7 @@ def redis_emptied(stage: Stage) -> Scene:
         asyncio.run(shared.publish())
         stage.pace(4.0)
 
-    return Scene(shared.peer, provoke, ready, shared.over, also=503, rate=50.0)
+    return Scene(shared.peer, provoke, ready, shared.over, also=503, rate=20.0)
 
 
 # --- TLS ---
@@ -361,6 +361,8 @@ def _streaming(stage: Stage, name: str) -> tuple[Watched, list[socket.socket], l
     command = ["-m", "loadtests.upstream", "--port", str(port)]
     upstream = Child(f"{name}-upstream", [stage.python, *command], stage.other, stage.folder / f"{name}.log")
     upstream.wait_until(lambda: accepts(port))
+    if stage.realtime:
+        hurry(upstream.pid)
     limits = {"connections": 12_000, "in_flight": 12_000, "idle_timeout_ms": 600_000}
     settings = {"limits": limits, "upstream": {"max_connections": 12_000}}
     held: list[socket.socket] = []

@@ -104,6 +104,7 @@ class Stage:
         where: Stacks of long turns are wanted.
         compiled: The compiled copy of the package is what is measured.
         bindings: How many large policies have.
+        realtime: What is measured runs before everything else.
         python: The interpreter, for what runs beside.
         over: Set when a measurement is over.
     """
@@ -116,6 +117,7 @@ class Stage:
     where: bool
     compiled: bool
     bindings: int
+    realtime: bool = False
     python: str = sys.executable
     over: threading.Event = field(default_factory=threading.Event)
 

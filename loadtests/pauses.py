@@ -63,6 +63,7 @@ CAUSES: Final[dict[str, Callable[[Stage], Scene]]] = {
         pause_causes.reset,
         pause_causes.idle_out,
         pause_causes.junk,
+        pause_causes.json_bodies,
         pause_causes.pipelined,
         pause_causes.http2,
         pause_neighbours.keys_of_file,
@@ -141,7 +142,7 @@ class Pause:
         }
 
 
-def observe(stage: Stage, name: str, *, seconds: float, realtime: bool) -> Pause:
+def observe(stage: Stage, name: str, *, seconds: float) -> Pause:
     """Provoke one cause again and again for *seconds*, under load.
 
     Raises:
@@ -153,7 +154,7 @@ def observe(stage: Stage, name: str, *, seconds: float, realtime: bool) -> Pause
     peer = scene.peer
     try:
         peer.start()
-        if realtime:
+        if stage.realtime:
             hurry(peer.child.pid)
         scene.ready()
         request = peer.folder / "request.bin"
@@ -166,7 +167,7 @@ def observe(stage: Stage, name: str, *, seconds: float, realtime: bool) -> Pause
                 rate=scene.rate,
                 seconds=seconds,
                 core=stage.other,
-                realtime=realtime,
+                realtime=stage.realtime,
                 tls=scene.tls,
                 connections=scene.connections,
                 also=scene.also,
@@ -239,11 +240,12 @@ def main() -> int:
             where=options.where,
             compiled=options.compiled,
             bindings=options.bindings,
+            realtime=options.realtime,
         )
         for name in options.only.split(","):
             print(f"{name}: {CAUSES[name].__doc__}", file=sys.stderr, flush=True)
             try:
-                found.append(observe(stage, name, seconds=options.seconds, realtime=options.realtime))
+                found.append(observe(stage, name, seconds=options.seconds))
             except (BenchError, OSError, AssertionError) as error:
                 notes.append(f"{name} gave no result: {error!r}")
                 print("   ", notes[-1], file=sys.stderr, flush=True)

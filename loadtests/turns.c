@@ -37,6 +37,7 @@ struct page {
   uint64_t turns;
   uint64_t over[BOUNDS]; /* turns of which more than 1, 2, 5, 10, 50 ms were the process's own */
   struct turn worst[WORST];
+  uint64_t within_ns; /* when the present turn began; 0 between two */
 };
 
 static const uint64_t bounds_ns[BOUNDS] = {1000000, 2000000, 5000000, 10000000, 50000000};
@@ -113,6 +114,7 @@ static void end_turn(void) {
     turn.cpu_ns = now_ns(CLOCK_THREAD_CPUTIME_ID) - current.cpu_ns;
     turn.delayed_ns = delayed_ns() - current.delayed_ns;
     if (turn.delayed_ns > turn.wall_ns) turn.delayed_ns = turn.wall_ns;
+    page->within_ns = 0;
     if (page->asked != page->begun) {
       memset(&page->turns, 0, sizeof *page - 2 * sizeof page->asked);
       page->begun = page->asked;
@@ -126,6 +128,7 @@ static void begin_turn(void) {
   current.delayed_ns = delayed_ns();
   current.cpu_ns = now_ns(CLOCK_THREAD_CPUTIME_ID);
   current.began_ns = now_ns(CLOCK_MONOTONIC);
+  page->within_ns = current.began_ns;
   is_within = 1;
   if (has_watchdog) arm(watchdog_ns);
 }

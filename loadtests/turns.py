@@ -31,7 +31,8 @@ BOUNDS_MS: Final = (1, 2, 5, 10, 50)
 _WORST: Final = 16
 _HEAD: Final = struct.Struct(f"=3Q{len(BOUNDS_MS)}Q")
 _TURN: Final = struct.Struct("=4Q")
-_SIZE: Final = _HEAD.size + _WORST * _TURN.size
+_WITHIN: Final = _HEAD.size + _WORST * _TURN.size
+_SIZE: Final = _WITHIN + 8
 _HEEDED_S: Final = 10.0
 _NANOS_PER_MILLI: Final = 1_000_000
 
@@ -136,6 +137,10 @@ class TurnWatch:
         _, _, count, *over = _HEAD.unpack_from(self._page)
         found = [_TURN.unpack_from(self._page, _HEAD.size + place * _TURN.size) for place in range(_WORST)]
         turns = [Turn(*(one / _NANOS_PER_MILLI for one in turn[1:])) for turn in found if turn[0]]
+        (within_ns,) = struct.unpack_from("=Q", self._page, _WITHIN)
+        if within_ns:
+            # One that has not ended yet; what it has computed is not known.
+            turns.append(Turn((time.monotonic_ns() - within_ns) / _NANOS_PER_MILLI, 0.0, 0.0))
         turns.sort(key=lambda turn: -turn.own_ms)
         return Turns(count, dict(zip(BOUNDS_MS, over, strict=True)), tuple(turns))
 
