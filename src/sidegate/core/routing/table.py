@@ -146,6 +146,10 @@ class RouteTable:
             for route in own:
                 _plant(root, route)
 
+    def __reduce__(self) -> "tuple[type[RouteTable], tuple[tuple[Route, ...]]]":
+        # Handed to another process by what it is made of: compiled, it would be made with no arguments and fail.
+        return RouteTable, (self.routes,)
+
     def match(self, method: str, segments: tuple[str, ...], query: bytes) -> Match | None:
         """Return the route of the greatest rank that matches, or None (the request is then refused).
 

@@ -1,6 +1,7 @@
 """The table finds the route of the greatest rank, and agrees with a slow spelling of the rules."""
 
 import itertools
+import pickle
 import random
 from collections.abc import Sequence
 
@@ -228,3 +229,16 @@ def test_match_is_the_one_that_outranks_all_others() -> None:
             assert [one.id for one in best] == ([] if found is None else [found.route.id])
             matches += len(best)
     assert matches > 1000
+
+
+def test_table_goes_to_another_process() -> None:
+    """Who reads hands it to who serves, in the compiled form as well; it finds the same there."""
+    lines = ["GET /a/{x}", "GET /a/b", "GET /{x}:glob", "PUT /a/{x*}"]
+    table = pickle.loads(pickle.dumps(RouteTable([route(line) for line in lines])))
+    assert [matched(table, "GET", path) for path in ("/a/b", "/a/c", "/m:glob", "/n")] == [
+        "GET /a/b",
+        "GET /a/{x}",
+        "GET /{x}:glob",
+        None,
+    ]
+    assert [one.id for one in table.routes] == lines
