@@ -279,3 +279,11 @@ async def test_body_that_decides_must_come(rig: Rig, vera: bytes) -> None:
     assert b"HTTP/1.1 408 " in client.sent
     assert rig.pool.opened == []
     assert [record["reason"] for record in rig.decisions()] == ["request_timeout"]
+
+
+async def test_body_that_the_client_spoilt(rig: Rig, ana: bytes) -> None:
+    """The record of how it ended blames the client, not a limit, and says why."""
+    head = b"PUT " + PATH + b" HTTP/1.1\r\nHost: h\r\n" + ana + b"Transfer-Encoding: chunked\r\n\r\n"
+    client = await rig.say(head + b"2\r\nokx\r\n")
+    assert client.sent.startswith(b"HTTP/1.1 400 ")
+    assert [(one["ended"], one["reason"]) for one in rig.completions()] == [("client_closed", "ambiguous_framing")]

@@ -33,6 +33,8 @@ _FAILURE = {
     Reason.UPSTREAM_TIMEOUT: UpstreamFailure.TIMEOUT,
     Reason.UPSTREAM_INVALID: UpstreamFailure.INVALID,
 }
+# A body that the client spoilt ends alike, whether the head of an answer is out by then or not.
+_ENDING = {Reason.AMBIGUOUS_FRAMING: Ending.CLIENT_CLOSED, **dict.fromkeys(_FAILURE, Ending.UPSTREAM_FAILED)}
 
 
 class Passage(Relay):
@@ -128,7 +130,7 @@ class Passage(Relay):
         )
         self._count_failure(reason)
         gateway.count_end(RequestKind.FAILED, answer.status)
-        self._complete(Ending.UPSTREAM_FAILED if reason in _FAILURE else Ending.LIMIT_REACHED, reason)
+        self._complete(_ENDING.get(reason, Ending.LIMIT_REACHED), reason)
         self._client.transport.write(gateway.refusals.write(answer, self.permit.decision_id.encode("ascii")))
         self._client.finish(keep=False)
 
