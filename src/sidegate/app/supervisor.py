@@ -22,6 +22,10 @@ _STEADY_S: Final = 60.0
 
 _FORWARDED: Final = signal.SIGTERM
 
+_PR_SET_PDEATHSIG: Final = 1
+"""prctl(2)."""
+_INTERNAL_ERROR: Final = 70
+
 
 @value
 class Role:
@@ -88,11 +92,13 @@ class Supervisor:
                     self._start(child, before)
 
     def _start(self, child: _Child, mask: set[signal.Signals] | set[int]) -> None:
+        supervisor = os.getpid()
         pid = os.fork()
         if pid == 0:
-            code = 70
+            code = _INTERNAL_ERROR
             try:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                _end_with(supervisor)
                 code = child.role.serve()
             finally:
                 # Never back into the supervisor's code, whatever happened.
@@ -127,3 +133,19 @@ class Supervisor:
         child.pause_s = _FIRST_PAUSE_S if lived_s >= _STEADY_S else min(child.pause_s * 2, _LONGEST_PAUSE_S)
         child.restart_s = time.monotonic() + child.pause_s
         _log.error("process_died", role=child.role.name, pid=pid, code=code, restart_in_s=child.pause_s)
+
+
+def _end_with(supervisor: int) -> None:
+    """Have this process asked to stop when *supervisor*, its parent, is gone without having done so itself.
+
+    Killed, it can ask nobody; its workers would serve on with nobody to restart them, and keep ports and trails from a
+    sidecar that is started in its place. Linux does it; elsewhere nothing is done.
+    """
+    # Only here: a sidecar of one process has no use for it.
+    import ctypes  # noqa: PLC0415
+
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, int(_FORWARDED), 0, 0, 0)
+        if os.getppid() != supervisor:
+            os._exit(_INTERNAL_ERROR)  # it went before the system was asked
