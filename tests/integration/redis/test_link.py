@@ -223,7 +223,7 @@ class TestRefused:
 
     async def test_wrong_type(self, redis: RedisServer, opened: OpenLink) -> None:
         """The code says what it was; the link stays up."""
-        link = await opened(redis.url)
+        link = await opened(redis.url, timeout=Millis(20_000))
         await link.call("SET", "k", "text", doing="setting")
         with pytest.raises(RedisRefusedError) as caught:
             await link.call("HGET", "k", "f", doing="reading")

@@ -187,7 +187,7 @@ class TestChanges:
         async with Publishing(redis.url) as publisher, Following(redis.url) as one:
             published = await publisher.publish(acme(members=5000))
             assert len(published.plan.subjects) == 5000
-            assert await one.reason("user:u4999") == "granted"
+            await one.becomes("granted", "user:u4999")
             assert redis.command("EVAL", "return #redis.call('KEYS', '*staged*')", "0") == ":0"
 
     async def test_trimmed_stream(self, redis: RedisServer) -> None:

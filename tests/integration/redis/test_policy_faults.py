@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Final
 
 import pytest
@@ -58,7 +59,7 @@ class Arena:
 
     def republish(self) -> None:
         """Mend what was broken, as an operator would: remove it and publish again."""
-        for name in ("subjects", "header", "digests", "revision", "log", "keys"):
+        for name in ("subjects", "header", "digests", "revision", "log", "keys", "pages", "ids"):
             self.server.command("DEL", f"sidegate:{{acme}}:{name}")
         self.publish()
 
@@ -239,8 +240,11 @@ class TestEveryRow:
             # What is refused may be read some time after Redis is back.
             await one.until(lambda: (one.failures > 0) is fault.refused, "it is refused, or nothing is")
             await mends(fault, arena, one)
-            assert events(log).count("redis_lost") == fault.lost
-            assert events(log).count("redis_connected") == 1 + fault.lost
+            # On a busy machine an answer may come too late without any fault; whatever is told is told once.
+            states = [event for event in events(log) if event in {"redis_lost", "redis_connected"}]
+            assert states.count("redis_lost") >= fault.lost
+            assert all(one != other for one, other in pairwise(states))
+            assert states[-1] == "redis_connected"
             assert events(log).count("policy_refused") == one.failures
             assert ("policy_accepted" in events(log)) is fault.refused
             assert events(log).count("changes_unreadable") <= 1
@@ -322,7 +326,7 @@ class TestCluster:
             assert old.command("MIGRATE", "127.0.0.1", str(new.port), SUBJECTS, "0", "1000") == "+OK"
 
         def end() -> None:
-            for name in ("revision", "header", "digests", "log", "keys"):
+            for name in ("revision", "header", "digests", "log", "keys", "pages", "ids"):
                 old.command("MIGRATE", "127.0.0.1", str(new.port), f"sidegate:{{acme}}:{name}", "0", "1000")
             for node in (new, old, *cluster.nodes):
                 node.command("CLUSTER", "SETSLOT", str(slot), "NODE", cluster.id_of(new))
@@ -331,11 +335,11 @@ class TestCluster:
             await asyncio.to_thread(begin)
         async with Following(cluster.url, limits=STAYS) as one:
             if when == "in-mid-flight":
-                assert await one.reason("user:u1") == GRANTED
+                await one.becomes(GRANTED, "user:u1")
                 await asyncio.to_thread(begin)
                 assert await one.reason("user:u1") == GRANTED
             assert await one.reason("user:u2") == AWAY
-            assert await one.reason("user:u1", org="globex") == GRANTED
+            await one.becomes(GRANTED, "user:u1", org="globex")
             assert one.link.up
             await asyncio.to_thread(end)
             await one.becomes(GRANTED, "user:u2")
