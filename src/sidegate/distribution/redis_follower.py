@@ -74,17 +74,24 @@ class ChangeFollower:
                 self._is_checked = False
                 await self._wait_for_redis()
             except (DependencyError, IntegrityError) as error:
-                # Not a stream, or not one of ours: every change may have been missed until it is mended.
-                if not self._is_unreadable:
-                    self._is_unreadable = True
-                    _log.warning("changes_unreadable", why=str(error))
-                self._is_checked = False
-                self.position = None
-                await asyncio.sleep(_LOOK_AGAIN_S)
+                # Not a stream, or not one of ours.
+                await self._doubt(str(error))
+            except Exception as error:  # noqa: BLE001  (the rim: without this task changes would come with `max_staleness`)
+                _log.exception("changes_failed")
+                await self._doubt(f"{type(error).__name__}: {error}")
             else:
                 if self._is_unreadable:
                     self._is_unreadable = False
                     _log.info("changes_followed")
+
+    async def _doubt(self, why: str) -> None:
+        """Begin anew in a moment: every change may have been missed until then. Told once."""
+        if not self._is_unreadable:
+            self._is_unreadable = True
+            _log.warning("changes_unreadable", why=why)
+        self._is_checked = False
+        self.position = None
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def step(self) -> None:
         """Take in what is new, waiting for it a moment.
@@ -156,16 +163,22 @@ class ChangeFollower:
         """Read again what is in doubt, and what was announced, until it is known."""
         while True:
             await asyncio.sleep(_MEND_EVERY_S)
-            if not self._link.up:
-                continue
-            now = self._clock.monotonic_ns()
-            for org, until in list(self._announced.items()):
-                # Looked at first: the last look is after the last moment.
-                self._policies.look_again(org)
-                if now > until:
-                    del self._announced[org]
-            for org in self._policies.doubtful(_MENDED_AT_ONCE):
-                self._policies.look_again(org)
+            if self._link.up:
+                try:
+                    self._mend_once()
+                except Exception:  # noqa: BLE001  (the rim, as above)
+                    _log.exception("mending_failed")
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+
+    def _mend_once(self) -> None:
+        now = self._clock.monotonic_ns()
+        for org, until in list(self._announced.items()):
+            # Looked at first: the last look is after the last moment.
+            self._policies.look_again(org)
+            if now > until:
+                del self._announced[org]
+        for org in self._policies.doubtful(_MENDED_AT_ONCE):
+            self._policies.look_again(org)
 
     async def _wait_for_redis(self) -> None:
         if self._link.up:

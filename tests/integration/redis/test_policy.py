@@ -15,7 +15,7 @@ from sidegate.core.model.units import Millis
 from sidegate.core.policy.document import Candidate, DenyEntry, KeyEntry, MemberEntry
 from sidegate.distribution.ports import Fetched, Want
 from sidegate.distribution.redis_publish import Publisher
-from sidegate.distribution.redis_source import SourceLimits
+from sidegate.distribution.redis_source import RedisPolicies, SourceLimits
 from sidegate.distribution.staleness import Staleness
 from sidegate.redis_link.errors import RedisRefusedError
 from sidegate.redis_link.link import Link
@@ -199,6 +199,30 @@ class TestChanges:
             one.follower._is_checked = False
             await publisher.publish(acme(denied=True))
             await one.becomes("denied_by_rule")
+
+    @pytest.mark.parametrize("part", ["hear", "doubtful"])
+    async def test_whatever_breaks_is_followed_again(
+        self, part: str, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A fault in taking a change in, or in mending, ends no task: this change and all later ones are enforced."""
+        works = getattr(RedisPolicies, part)
+        broken: list[object] = []
+
+        def breaks_once(policies: RedisPolicies, *of: object) -> object:
+            if not broken:
+                broken.append(of)
+                raise RuntimeError("unforeseen")
+            return works(policies, *of)
+
+        async with Publishing(redis.url) as publisher, Following(redis.url) as one:
+            await publisher.publish(acme())
+            assert await one.reason("user:u0") == "granted"
+            monkeypatch.setattr(RedisPolicies, part, breaks_once)
+            await publisher.publish(acme(denied=True))
+            await one.until(lambda: broken, "something broke")
+            await one.becomes("denied_by_rule", "user:u0")
+            await publisher.publish(acme())
+            await one.becomes("granted", "user:u0")
 
     async def test_publisher_dies_in_cluster(self, cluster: Cluster) -> None:
         """A publisher that ends between its change and its event loses neither: it was announced."""
