@@ -5,8 +5,8 @@ import sys
 
 ALLOWED = {
     "aiohappyeyeballs", "aiohttp", "aiosignal", "attr", "cachetools", "colorama", "cryptography", "frozenlist",
-    "httptools", "idna", "multidict", "orjson", "prometheus_client", "propcache", "sidegate", "sidegate__mypyc", "structlog",
-    "typing_extensions", "uvloop", "yarl",
+    "httptools", "idna", "multidict", "orjson", "prometheus_client", "propcache", "sidegate", "sidegate__mypyc",
+    "structlog", "typing_extensions", "uvloop", "yarl",
 }  # fmt: skip
 """Packages that are no part of Python. Each takes memory of every sidecar: think before one is added."""
 
