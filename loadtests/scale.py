@@ -140,6 +140,7 @@ async def patch_group(url: str, follower: Followed, members: int) -> None:
     publisher = Publisher(link, SystemClock())
     times: list[float] = []
     pauses: list[dict[str, object]] = []
+    used: list[dict[str, object]] = []
     for turn in range(ROUNDS):
         role = "Designer" if turn % 2 else "Viewer"
         given = BindingEntry(f"g{turn * 37 % members}", "group:all", role, parse_scope(f"q{turn}"))
@@ -147,9 +148,12 @@ async def patch_group(url: str, follower: Followed, members: int) -> None:
         _, published = await publisher.patch(PolicyPatch("large", Put(bindings=(given,))))
         times.append((time.monotonic() - began) * 1000)
         cpu = time.process_time() - cpu
-        pauses.append(await asyncio.to_thread(follower.ask, "await-group", published.revision, "user:u1", 1000))
+        pauses.append(await asyncio.to_thread(follower.ask, "await-group", published.revision, "user:u1"))
         pauses[-1]["publisher_cpu_ms"] = round(cpu * 1000, 1)
+        # Every account in memory is compiled anew when it is next used.
+        used.append(await asyncio.to_thread(follower.ask, "use", 1000))
     tell("change of a group's binding", **_summary(times), follower=_worst(pauses), applied_ms=_applied(pauses))
+    tell("1,000 accounts used after it, 32 of them in each turn", follower=_worst(used))
     await link.close()
     command: list[float] = []
     bare: list[float] = []

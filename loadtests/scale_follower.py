@@ -130,15 +130,16 @@ class Follower:
                 times.sort()
                 return {"p50_ms": round(times[len(times) // 2], 2), "max_ms": round(times[-1], 2)}
             case "await-group":
-                # A change of the header: every account in memory is compiled anew when it is next used.
                 began = time.monotonic()
                 while self.policies.missing("large", words[1], int(words[0])) is not None:
                     await self._fetch(Want("large", words[1], int(words[0])))
                 applied = time.monotonic() - began
                 await asyncio.sleep(0.5)
-                await self._load_all(int(words[2]))
-                await asyncio.sleep(0.5)
                 return {"applied_ms": round(applied * 1000, 1)}
+            case "use":
+                await self._load_all(int(words[0]))
+                await asyncio.sleep(0.5)
+                return {}
             case "await":
                 began = time.monotonic()
                 while self.policies.missing("large", words[1], int(words[0])) is not None:
