@@ -140,7 +140,7 @@ def _describe_effect(effect: EffectChange) -> dict[str, object]:
 
 def show_changes(name: str, changes: Sequence[EntryChange], effects: Effects | None = None) -> None:
     """Print what changed in one organization."""
-    say(f"{name}: {len(changes) or 'no'} changes")
+    say(f"{name}: {len(changes) or 'no'} change{'' if len(changes) == 1 else 's'}")
     for change in changes:
         sign, colour = _SIGNS[change.kind]
         text = f"{change.section} {change.key}"
