@@ -38,7 +38,7 @@ PER_SECOND: Final = 45.0
 MORE: Final = """\
   - {id: nell-p1, who: user:nell, role: Viewer, on: p1}
 approvals:
-  - {id: no-rush, authorities: [delete], on: "p1@x:published", approvers: {authority: approve}}
+  - {id: no-rush, authorities: [write], on: "p1@x:published", approvers: {authority: approve}}
 """
 CANDIDATE: Final = """\
 candidate:
@@ -220,7 +220,7 @@ class Story:
             Kind.make(1, f"GET {ROUTE_FILE}", brief),
             Kind.make(10, f"PUT {ROUTE_FILE}", ana, body=b'{"route": 1}'),
             Kind.make(2, f"DELETE {ROUTE_FILE}", ana),
-            Kind.make(0.6, f"DELETE {FILES}/published/route.json", ana),
+            Kind.make(0.6, f"PUT {FILES}/published/route.json", ana, body=b"{}"),
             Kind.make(8, f"GET {ROUTE_FILE}", f"X-API-Key: {key}"),
             Kind.make(10, "GET /healthz"),
             Kind.make(1.5, f"PUT {ROUTE_FILE}", vera, body=b"{}"),
